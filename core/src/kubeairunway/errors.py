@@ -4,8 +4,8 @@ KubeAIRunwayError
 ├── SettingsError        a flag, a variable or a file of ours is wrong
 ├── PluginError          a provider package misbehaved
 │   ├── PluginLoadError  it could not be imported, or what it declares is not usable
-│   ├── HookFailed       a hook raised or returned nonsense
-│   └── HookTimeout      a hook overran its deadline, or its circuit is still open
+│   ├── HookError        a hook raised or returned nonsense
+│   └── HookTimeoutError  a hook overran its deadline, or its circuit is still open
 └── KubeError            the Kubernetes API could not be reached or refused
     ├── TransportError   connection, TLS, timeout: no answer that can be trusted
     └── ApiError         an answer of 400 or more, with Kubernetes' reason
@@ -38,11 +38,11 @@ class PluginLoadError(PluginError):
     """The package could not be imported, or what it declares is not usable."""
 
 
-class HookFailed(PluginError):
+class HookError(PluginError):
     """A hook raised, or returned what the contract does not allow."""
 
 
-class HookTimeout(PluginError):
+class HookTimeoutError(PluginError):
     """A hook overran its deadline, or is still running since an earlier overrun."""
 
 
@@ -57,8 +57,14 @@ class TransportError(KubeError):
 class ApiError(KubeError):
     """An answer of 400 or more; `reason` is Kubernetes' own word ("NotFound", "Conflict", "Expired", ...)."""
 
-    def __init__(self, status: int, reason: str, message: str, details: dict[str, Any] | None = None,
-                 retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        details: dict[str, Any] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message or reason or f"HTTP {status}")
         self.status = status
         self.reason = reason

@@ -20,5 +20,5 @@ PAUSED = f"{GROUP}/reconcile-paused"
 OWNER_UID = f"{GROUP}/owner-uid"
 APPLIED_HASH = f"{GROUP}/applied-hash"
 
-PROVIDER_GROUP = f"{GROUP.removesuffix('.ai')}.providers"
+PROVIDER_GROUP = "kubeairunway.providers"
 """The entry-point group in which provider packages register."""

@@ -1,0 +1,50 @@
+"""The provider contract, version 1: all that a provider imports, and how the core finds and calls providers.
+
+Names listed here are the contract; `discovery`, `registry` and `guard` are the core's side of it.
+"""
+
+from kubeairunway.model.problems import Problem
+from kubeairunway.model.spec import EngineName, ServingMode, Spec
+from kubeairunway.plugin.contract import (
+    CONFIG_MAP,
+    CONTRACT,
+    SERVICE,
+    Bid,
+    Engine,
+    Kind,
+    Manifest,
+    Observed,
+    Provider,
+    Rendering,
+    Report,
+    Request,
+    Rule,
+    State,
+    View,
+)
+from kubeairunway.plugin.hookspecs import Hooks, hookimpl, hookspec
+
+__all__ = [
+    "CONFIG_MAP",
+    "CONTRACT",
+    "SERVICE",
+    "Bid",
+    "Engine",
+    "EngineName",
+    "Hooks",
+    "Kind",
+    "Manifest",
+    "Observed",
+    "Problem",
+    "Provider",
+    "Rendering",
+    "Report",
+    "Request",
+    "Rule",
+    "ServingMode",
+    "Spec",
+    "State",
+    "View",
+    "hookimpl",
+    "hookspec",
+]

@@ -1,0 +1,1 @@
+"""KAITO as a provider of KubeAIRunway."""
