@@ -1,0 +1,116 @@
+"""From a provider's Rendering to complete objects: names, labels, owner, and the marks that later passes read."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from kubeairunway.decide.ownership import label_value, owner_reference
+from kubeairunway.model import names
+from kubeairunway.model.problems import Problem
+from kubeairunway.objects.digests import digest
+from kubeairunway.objects.resources import Json
+from kubeairunway.plugin import Kind, Manifest, Rendering, Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """One complete object as it is sent, and what it is to the deployment."""
+
+    kind: Kind
+    api_version: str
+    name: str
+    body: Json
+    primary: bool = False
+
+    @property
+    def hash(self) -> str:
+        """Digest of what is sent, as its annotation says it."""
+        value: str = self.body["metadata"]["annotations"][names.APPLIED_HASH]
+        return value
+
+
+def identity_of(provider: str, request: Request) -> str:
+    """What a primary is made for, in words; a change of any of them means another object."""
+    spec = request.spec
+    return f"{spec.model.source}:{spec.model.id} on {provider} with {spec.engine.type}, {spec.serving.mode}"
+
+
+def render_objects(
+    deployment: Mapping[str, Any], provider: str, request: Request, rendering: Rendering
+) -> tuple[Rendered, ...]:
+    """All objects in the order in which they are written; the primary is the one marked so."""
+    complete = _Completion(deployment, provider, request)
+    return (
+        *(complete(manifest) for manifest in rendering.before),
+        complete(rendering.primary, primary=True),
+        *(complete(manifest) for manifest in rendering.after),
+    )
+
+
+def check_names(objects: tuple[Rendered, ...]) -> Iterator[Problem]:
+    """Names longer than upstream bears; never truncated, so that no two deployments can meet in one name."""
+    for rendered in objects:
+        limit = rendered.kind.max_name
+        if len(rendered.name) > limit:
+            rest = len(rendered.name) - limit
+            yield Problem(
+                "metadata.name",
+                "NameTooLong",
+                f"{rendered.kind.name} '{rendered.name}' has {len(rendered.name)} characters, and {limit} are "
+                f"possible; use a name that is at least {rest} shorter",
+            )
+
+
+class _Completion:
+    """Fills in what is the same for all objects of one deployment."""
+
+    def __init__(self, deployment: Mapping[str, Any], provider: str, request: Request) -> None:
+        self._request = request
+        self._reference = owner_reference(deployment)
+        self._identity = identity_of(provider, request)
+        self._labels = {
+            names.MANAGED_BY: names.MANAGED_BY_VALUE,
+            names.DEPLOYMENT: label_value(request.name),
+            names.PROVIDER: provider,
+            names.ENGINE_TYPE: request.spec.engine.type or "",
+            names.MODEL_SOURCE: request.spec.model.source,
+        }
+
+    def __call__(self, manifest: Manifest, *, primary: bool = False) -> Rendered:
+        kind = manifest.kind
+        version = self._request.versions[kind]
+        name = f"{self._request.name}-{manifest.suffix}" if manifest.suffix else self._request.name
+        body = {
+            "apiVersion": f"{kind.group}/{version}" if kind.group else version,
+            "kind": kind.name,
+            "metadata": {
+                "name": name,
+                "namespace": self._request.namespace,
+                "labels": {**manifest.labels, **self._labels},
+                "annotations": {**manifest.annotations, names.OWNER_UID: self._reference["uid"]},
+                "ownerReferences": [self._reference],
+            },
+            **manifest.body,
+        }
+        annotations = body["metadata"]["annotations"]
+        if primary:
+            annotations[names.IDENTITY] = self._identity
+        annotations[names.APPLIED_HASH] = digest(body)
+        if primary and kind.recreate:
+            annotations[names.FIXED_FIELDS] = orjson.dumps(fixed_fields(kind, body)).decode()
+        return Rendered(kind=kind, api_version=body["apiVersion"], name=name, body=body, primary=primary)
+
+
+def fixed_fields(kind: Kind, body: Mapping[str, Any]) -> dict[str, str]:
+    """Digests of the values at the paths that cannot change in place."""
+    return {path: digest(value_at(body, path))[:12] for path in kind.recreate}
+
+
+def value_at(obj: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - JSON of any shape
+    """The value at a dotted path; None where a step is missing."""
+    value: Any = obj
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value
