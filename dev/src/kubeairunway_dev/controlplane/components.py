@@ -32,6 +32,10 @@ CONTROLLERS = (
 )
 """Those whose work is seen by deployments; node-lifecycle takes the not-ready taint off new nodes."""
 
+SERVICE_RANGE = "10.96.0.0/12"
+POD_RANGE = "10.244.0.1/16"
+"""Roomy: a bench with 10,000 deployments wants as many services and pods. Nothing routes to these addresses."""
+
 AUDIT_POLICY = """\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -101,7 +105,7 @@ def list_apiserver_flags(layout: Layout, *, audit: bool) -> list[str]:
         "--service-account-issuer=https://kubernetes.default.svc",
         "--authorization-mode=RBAC",
         f"--token-auth-file={layout.data / 'tokens.csv'}",
-        "--service-cluster-ip-range=10.0.0.0/24",
+        f"--service-cluster-ip-range={SERVICE_RANGE}",
         "--endpoint-reconciler-type=none",
         "--allow-privileged=true",
         "--profiling=false",
@@ -138,5 +142,6 @@ def list_kwok_flags(layout: Layout, port: int, config: Path) -> list[str]:
         "--node-ip=127.0.0.1",
         f"--node-port={port}",
         f"--server-address=127.0.0.1:{port}",
+        f"--cidr={POD_RANGE}",
         f"--config={config}",
     ]
