@@ -45,7 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", help="start a control plane in the background and print how to reach it")
     add_name(up)
-    up.add_argument("--kubeconfig", type=Path, metavar="FILE", help="adopt this existing cluster instead of starting one")
+    up.add_argument("--kubeconfig", type=Path, metavar="FILE", help="adopt an existing cluster, start none")
     up.add_argument(
         "--wait",
         type=float,

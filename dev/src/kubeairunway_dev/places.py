@@ -33,7 +33,7 @@ def find_cache(environ: Mapping[str, str]) -> Path:
     """
     xdg = environ.get("XDG_CACHE_HOME", "")
     home = find_home(environ)
-    if os.path.isabs(xdg):
+    if Path(xdg).is_absolute():
         root = Path(xdg) / "kubeairunway"
     elif home is not None:
         root = home / ".cache" / "kubeairunway"

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from kubeairunway.errors import KubeAIRunwayError
 from kubeairunway_dev.controlplane import ControlPlane
@@ -55,7 +55,7 @@ def end(_signum: int, _frame: FrameType | None) -> None:
     raise Ended
 
 
-def serve(name: str, options: argparse.Namespace) -> None:
+def serve(name: str, options: argparse.Namespace) -> NoReturn:
     """Run a control plane, write it down once it is usable, and end it on a signal or when a component dies."""
     registry = Registry(os.environ)
     with make_control_plane(options) as control_plane:

