@@ -1,4 +1,4 @@
-"""Requests on objects: get, list in pages, create, delete, server-side apply, patches; with retries and the write gate."""
+"""Requests on objects: get, list, create, delete, server-side apply, patches; with retries and the write gate."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from kubeairunway.errors import ApiError, TransportError
-from kubeairunway.kube.transport import JSON_TYPE, NotSentError, build_error
+from kubeairunway.kube.transport import JSON_TYPE, NotSentError, build_error, is_conflict, is_missing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,6 +26,7 @@ JSON_PATCH: Final = "application/json-patch+json"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 ATTEMPTS: Final = 5
+UNAVAILABLE: Final = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 RETRY_BASE: Final = 0.1
 RETRY_CAP: Final = 10.0
 """Longest pause between attempts in seconds, whatever Retry-After asks for; the work queue waits longer than that."""
@@ -86,7 +88,7 @@ class Client:
         """Read one object, managedFields included. Raises ApiError 404 when it is not there."""
         return await self._object(Call("get", "GET", resource.path(namespace, name), resource, idempotent=True))
 
-    async def list_pages(  # noqa: PLR0913 - the options of a list, all with defaults
+    async def list_pages(
         self,
         resource: Resource,
         *,
@@ -140,7 +142,7 @@ class Client:
         try:
             await self.send(Call("delete", "DELETE", path, resource, (), body, idempotent=True))
         except ApiError as error:
-            if error.status == 404 or (error.status == 409 and "UID in precondition" in error.message):
+            if is_missing(error) or (is_conflict(error) and "UID in precondition" in error.message):
                 return False
             raise
         return True
@@ -155,7 +157,7 @@ class Client:
         return await self._apply(resource, body, None, force=force)
 
     async def apply_status(self, resource: Resource, body: Json) -> Json:
-        """Server-side apply of the status subresource; raises ApiError 409 when the resourceVersion given is not true."""
+        """Server-side apply of the status; a stale resourceVersion in the body is ApiError 409."""
         _require_uid(body)
         return await self._apply(resource, body, "status", force=True)
 
@@ -174,7 +176,7 @@ class Client:
             self._adopted.add(uid)
         return await self.apply(resource, body)
 
-    async def merge_patch(  # noqa: PLR0913 - the address of a patch
+    async def merge_patch(
         self, resource: Resource, name: str, namespace: str | None, patch: Json, *, subresource: str | None = None
     ) -> Json:
         """JSON merge patch; with metadata.resourceVersion in it a stale one is ApiError 409."""
@@ -182,7 +184,7 @@ class Client:
         query = (("fieldManager", self.field_manager),)
         return await self._object(Call("patch", "PATCH", path, resource, query, orjson.dumps(patch), MERGE_PATCH))
 
-    async def json_patch(  # noqa: PLR0913 - the address of a patch
+    async def json_patch(
         self,
         resource: Resource,
         name: str,
@@ -200,7 +202,7 @@ class Client:
         return await self._object(Call("get", "GET", path, accept=accept, idempotent=True))
 
     async def send(self, call: Call) -> Response:
-        """Send one call with the retries that are safe for it. Raises ApiError, TransportError, or what the gate does."""
+        """Send one call with the retries safe for it. Raises ApiError, TransportError, or what the gate raises."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await self._attempt(call)
@@ -222,7 +224,7 @@ class Client:
             try:
                 await self.json_patch(resource, name, namespace, patch)
             except ApiError as error:
-                if error.status not in {409, 422} or attempt == ATTEMPTS:
+                if error.status not in {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY} or attempt == ATTEMPTS:
                     raise
             else:
                 return
@@ -261,7 +263,7 @@ class Client:
         finally:
             if self.observe is not None:
                 self.observe(call.verb, call.resource, status, time.perf_counter() - started)
-        if status >= 400:
+        if status >= HTTPStatus.BAD_REQUEST:
             raise build_error(response)
         return response
 
@@ -269,8 +271,8 @@ class Client:
 def may_retry(call: Call, error: Exception) -> bool:
     """Say whether sending the call again is safe and may help.
 
-    429 is refused before anything happens. A 5xx with Retry-After is the server's own word that another try is safe. The
-    rest of 503 and 504, and lost connections, leave the outcome open: only idempotent calls are repeated.
+    429 is refused before anything happens. A 5xx with Retry-After is the server's own word that another try is safe.
+    The rest of 503 and 504, and lost connections, leave the outcome open: only idempotent calls are repeated.
     """
     if isinstance(error, NotSentError):
         return True
@@ -278,27 +280,24 @@ def may_retry(call: Call, error: Exception) -> bool:
         return call.idempotent
     if not isinstance(error, ApiError):
         return False
-    if error.status == 429:
+    if error.status == HTTPStatus.TOO_MANY_REQUESTS:
         return True
-    if error.status >= 500 and error.retry_after is not None:
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.retry_after is not None:
         return True
-    return call.idempotent and (error.status in {502, 503, 504} or (error.status == 500 and call.method == "GET"))
+    return call.idempotent and (
+        error.status in UNAVAILABLE or (error.status == HTTPStatus.INTERNAL_SERVER_ERROR and call.method == "GET")
+    )
 
 
 def retry_pause(error: Exception, attempt: int) -> float:
-    """Return seconds to wait: Retry-After where given, else exponential from 0.1 s, both with up to a quarter on top."""
+    """Return seconds to wait: Retry-After, else exponential from 0.1 s, either with up to a quarter on top."""
     asked = error.retry_after if isinstance(error, ApiError) else None
     seconds = asked if asked is not None else RETRY_BASE * 2.0 ** (attempt - 1)
     return min(seconds, RETRY_CAP) * random.uniform(1.0, 1.25)  # noqa: S311 - spreads load, guards nothing
 
 
-def is_expired(error: Exception) -> bool:
-    """Say whether the list or the watch must start again because its snapshot is gone."""
-    return isinstance(error, ApiError) and (error.status == 410 or error.reason in {"Expired", "Gone"})
-
-
 def build_adoption_patch(live: Json, manager: str) -> list[Json]:
-    """Return the JSON Patch that makes our Update entry an Apply entry; empty when none of ours is there or one applied."""
+    """Return the JSON Patch that makes our Update entry an Apply entry; empty when there is none, or one applied."""
     meta: dict[str, Any] = live["metadata"]
     ours = {
         entry["operation"]: index

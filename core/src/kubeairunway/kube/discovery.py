@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from kubeairunway.errors import ApiError
-from kubeairunway.kube.transport import JSON_TYPE
+from kubeairunway.kube.transport import JSON_TYPE, is_missing
 from kubeairunway.objects.resources import Json, Resource
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Discovery:
         try:
             answer = await self._client.get_path(f"/apis/{group}" if group else "/api")
         except ApiError as error:
-            if error.status == 404:
+            if is_missing(error):
                 return {}
             raise
         versions = _order_versions(answer)
@@ -80,7 +81,9 @@ class Discovery:
         try:
             answer = await self._client.get_path(f"/apis/{group}/{version}" if group else f"/api/{version}")
         except ApiError as error:
-            if error.status in {404, 503}:  # just removed, or an aggregated API server that is down
+            if (
+                is_missing(error) or error.status == HTTPStatus.SERVICE_UNAVAILABLE
+            ):  # just removed, or an aggregated API server that is down
                 return {}
             raise
         return _index_kinds(
@@ -102,7 +105,9 @@ def _read_aggregated(item: Json) -> Kinds:
     group = item["metadata"].get("name", "")
     return {
         entry["version"]: _index_kinds(
-            Resource(group, entry["version"], kind["responseKind"]["kind"], kind["resource"], kind["scope"] == "Namespaced")
+            Resource(
+                group, entry["version"], kind["responseKind"]["kind"], kind["resource"], kind["scope"] == "Namespaced"
+            )
             for kind in entry.get("resources") or ()
             if (kind.get("responseKind") or {}).get("kind")
         )

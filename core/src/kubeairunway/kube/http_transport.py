@@ -56,7 +56,7 @@ class HttpTransport:
         self._headers: dict[tuple[str, str], dict[str, str]] = {}
         self._closed = False
 
-    async def request(  # noqa: PLR0913 - Transport's signature
+    async def request(
         self,
         method: str,
         path: str,
@@ -106,7 +106,12 @@ class HttpTransport:
                 await session.close()
 
     async def _send(
-        self, session: aiohttp.ClientSession, method: str, url: URL, content: tuple[bytes | None, str, str], limit: float
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: URL,
+        content: tuple[bytes | None, str, str],
+        limit: float,
     ) -> Response:
         body, content_type, accept = content
         timeout = aiohttp.ClientTimeout(total=limit + GRACE_SECONDS, sock_connect=CONNECT_SECONDS)

@@ -7,15 +7,16 @@ import logging
 import random
 import time
 from enum import StrEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from kubeairunway.errors import ApiError, KubeError, TransportError
 from kubeairunway.kube.backoff import Backoff
-from kubeairunway.kube.client import METADATA, is_expired
+from kubeairunway.kube.client import METADATA
 from kubeairunway.kube.store import Key, Store
-from kubeairunway.kube.transport import JSON_TYPE, build_status_error
+from kubeairunway.kube.transport import JSON_TYPE, build_status_error, is_expired, is_missing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -32,6 +33,7 @@ PROGRESS_SECONDS: Final = 5.0
 BACKOFF_BASE: Final = 0.2
 BACKOFF_CAP: Final = 30.0
 RETRY_AFTER_CAP: Final = 60.0
+KEEPS_PLACE: Final = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 REFUSALS: Final = 5
 """Lists older than what was seen are refused this often; after that the database was restored from a backup."""
 BREATHER: Final = 200
@@ -55,10 +57,10 @@ class StaleListError(TransportError):
 class Informer:
     """Keeps a store of one kind equal to the server's and calls `on_event(kind, old, new)` for each difference.
 
-    `trim` may return a smaller object (metadata's name, namespace, uid and resourceVersion must stay). managedFields are
-    always dropped. Objects belong to the store: never mutate them. `on_event` runs in the event loop and must not block;
-    what it raises is logged. When the kind is no longer served, everything is reported deleted, `gone` is set, `on_gone`
-    called, and `run` returns; call it again when discovery shows the kind. `last_error` says what fails at present.
+    `trim` may return a smaller object (metadata's name, namespace, uid and resourceVersion must stay). managedFields
+    are always dropped. Objects belong to the store: never mutate them. `on_event` runs in the event loop and must not
+    block; what it raises is logged. When the kind is no longer served, everything is reported deleted, `gone` is set,
+    `on_gone` called, and `run` returns; call it again when discovery shows the kind. `last_error` says what fails now.
     """
 
     def __init__(  # noqa: PLR0913 - options of one list and watch, all but two with defaults
@@ -131,7 +133,7 @@ class Informer:
         missing = 0
         while True:
             error = await self._run_once()
-            missing = missing + 1 if isinstance(error, ApiError) and error.status == 404 else 0
+            missing = missing + 1 if is_missing(error) else 0
             if missing > 1:  # one 404 may be an API server that is still starting
                 self._vanish()
                 return
@@ -147,7 +149,7 @@ class Informer:
             await self._watch()
         except KubeError as error:
             self.last_error = error
-            if isinstance(error, ApiError) and error.status not in {429, 503}:
+            if isinstance(error, ApiError) and error.status not in KEEPS_PLACE:
                 self._resume = None  # a list is always right, and only its differences become events
             log.debug("%s: %s", self.resource.plural, error)
             return error
@@ -190,9 +192,13 @@ class Informer:
             self._refused = 0
         elif self._refused < REFUSALS:
             self._refused += 1
-            raise StaleListError(f"{self.resource.plural}: list at {version} is older than {self._seen}, which was seen")
+            raise StaleListError(
+                f"{self.resource.plural}: list at {version} is older than {self._seen}, which was seen"
+            )
         else:
-            log.warning("%s: the server went back from %s to %s and stays there", self.resource.plural, self._seen, number)
+            log.warning(
+                "%s: the server went back from %s to %s and stays there", self.resource.plural, self._seen, number
+            )
             self._refused = 0
             self._went_back = True
         self._seen = number
@@ -204,7 +210,9 @@ class Informer:
             ("resourceVersion", self._resume or ""),
             ("timeoutSeconds", str(int(WATCH_SECONDS * random.uniform(0.9, 1.1)))),  # noqa: S311 - spreads load
         ]
-        query += [(key, value) for key, value in (("labelSelector", self._labels), ("fieldSelector", self._fields)) if value]
+        query += [
+            (key, value) for key, value in (("labelSelector", self._labels), ("fieldSelector", self._fields)) if value
+        ]
         path = self.resource.path(self._namespace)
         accept = METADATA if self._metadata_only else JSON_TYPE
         stream = self._client.transport.stream(path, query, SILENCE_SECONDS, accept=accept)

@@ -5,11 +5,11 @@ Tests put recorded or fault-injecting transports here; the real one (`http_trans
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
@@ -17,6 +17,9 @@ import orjson
 from kubeairunway.errors import ApiError, TransportError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
     from kubeairunway.kube.config import ClusterConfig
 
 REQUEST_SECONDS: Final = 30.0
@@ -57,7 +60,7 @@ class Response:
 class Transport(Protocol):
     """What the client needs of a connection pool."""
 
-    async def request(  # noqa: PLR0913 - HTTP has these parts, all but two have defaults
+    async def request(
         self,
         method: str,
         path: str,
@@ -111,7 +114,9 @@ def build_error(response: Response) -> ApiError:
     return build_status_error(status, code=response.status, retry_after=response.headers.get("Retry-After"))
 
 
-def build_status_error(status: Mapping[str, Any], *, code: int | None = None, retry_after: str | None = None) -> ApiError:
+def build_status_error(
+    status: Mapping[str, Any], *, code: int | None = None, retry_after: str | None = None
+) -> ApiError:
     """Turn a Status object (also that of a watch's ERROR event) into the exception."""
     number = int(code if code is not None else status.get("code") or 500)
     details = status.get("details") if isinstance(status.get("details"), dict) else {}
@@ -125,6 +130,21 @@ def build_status_error(status: Mapping[str, Any], *, code: int | None = None, re
         details=details,
         retry_after=seconds,
     )
+
+
+def is_missing(error: object) -> bool:
+    """Say whether the object, or the whole kind, is not there."""
+    return isinstance(error, ApiError) and error.status == HTTPStatus.NOT_FOUND
+
+
+def is_conflict(error: object) -> bool:
+    """Say whether the object has another uid, resourceVersion or owner of a field than the request relied on."""
+    return isinstance(error, ApiError) and error.status == HTTPStatus.CONFLICT
+
+
+def is_expired(error: object) -> bool:
+    """Say whether the list or the watch must start again because its snapshot is gone."""
+    return isinstance(error, ApiError) and (error.status == HTTPStatus.GONE or error.reason in {"Expired", "Gone"})
 
 
 def _parse_retry_after(value: str | None) -> float | None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BACKOFF_BASE: Final = 0.1
 BACKOFF_CAP: Final = 60.0
+DIRTY_CAP: Final = 1.0
+"""Longest backoff in seconds of a key that was added while its handler failed: there is news for it."""
 
 K = TypeVar("K", bound="Hashable")
 log = logging.getLogger(__name__)
@@ -51,9 +53,9 @@ class Observer(Protocol):
 class WorkQueue(Generic[K]):
     """Hands keys to `handle`, which returns seconds until it wants the key again, or None.
 
-    A key added while it is handled runs once more afterwards, from the tail, so that a key that never rests cannot starve
-    the others. A handler that raises is logged and its key comes back after 0.1 s, doubling to 60 s; a success resets
-    that. Of several delays for one key the earliest wins, and a key that is started drops its delay.
+    A key added while it is handled runs once more afterwards, from the tail, so that a key that never rests cannot
+    starve the others. A handler that raises is logged and its key comes back after 0.1 s, doubling to 60 s; a success
+    resets that. Of several delays for one key the earliest wins, and a key that is started drops its delay.
     """
 
     def __init__(
@@ -219,12 +221,15 @@ class WorkQueue(Generic[K]):
             self._settle(key, delay, failed=error is not None)
 
     def _settle(self, key: K, delay: float | None, *, failed: bool) -> None:
-        """Decide when the key comes back; a failing key that was added meanwhile still waits its backoff."""
+        """Decide when the key comes back.
+
+        A handler may cause the very events that make its key dirty, so a failing key never runs again at once.
+        """
         dirty = key in self._dirty
         self._dirty.discard(key)
         if dirty and not failed:
             self.add(key)
         if delay is not None:
-            self.add_after(key, delay)
+            self.add_after(key, min(delay, DIRTY_CAP) if dirty else delay)
         if not self._line and not self._running:
             self._idle.set()
