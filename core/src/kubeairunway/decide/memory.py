@@ -1,0 +1,30 @@
+"""What a process remembers of a deployment after a pass."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from kubeairunway.decide.changes import recent_repairs
+from kubeairunway.decide.plan import Memory, Outcome, Plan, Repairs, StepKind
+from kubeairunway.objects.digests import digest
+
+
+def remember(memory: Memory, plan: Plan, outcomes: Sequence[Outcome], now: datetime) -> Memory:
+    """The memory after the steps of a plan were tried: repairs made, statuses seen in answers, deletions asked for."""
+    repairs, statuses = dict(memory.repairs), dict(memory.statuses)
+    tried = set(memory.deletion_tried)
+    for outcome in outcomes:
+        step = outcome.step
+        if step.action is StepKind.DELETE:
+            tried.add(step.uid)
+        elif outcome.obj is not None and not outcome.error:
+            meta = outcome.obj["metadata"]
+            if step.primary:
+                statuses = {meta["uid"]: digest(outcome.obj.get("status") or {})}
+            if step.repair:
+                old = repairs.get((step.kind, step.name), Repairs())
+                times = (*recent_repairs(old.times, now), now)
+                repairs[step.kind, step.name] = Repairs((meta["uid"], meta["resourceVersion"]), times)
+    if plan.finalizer is False:
+        return Memory()
+    return replace(memory, repairs=repairs, statuses=statuses, deletion_tried=frozenset(tried))
