@@ -53,7 +53,7 @@ def _events_of(outcomes: Sequence[Outcome], failure: Outcome | None, before: Map
     return events
 
 
-def _build_status(  # noqa: PLR0913 - the six facts that a status is made of
+def _build_status(
     deployment: Mapping[str, Any],
     before: Mapping[str, Any],
     stage: Stage,
@@ -82,6 +82,8 @@ def _build_status(  # noqa: PLR0913 - the six facts that a status is made of
         "conditions": merge_conditions(conditions, before.get("conditions"), generation=shown, now=now),
     }
     status.update(_figures(stage, before, exists=exists))
+    if stage.provider or stage.resource:
+        status["provider"] = {**stage.provider, **(stage.resource if exists or stage.recorded else {})}
     return status
 
 
@@ -89,17 +91,21 @@ def _ready_condition(stage: Stage, failure: Outcome | None, *, exists: bool) -> 
     if stage.blocked is not None:
         return stage.blocked
     if failure is not None:
-        return _ready(_failure_condition(failure).reason, _failure_condition(failure).message)
-    report = stage.report
-    if not exists or report is None:
+        cause = _failure_condition(failure)
+        return _ready(cause.reason, cause.message)
+    if not exists or stage.report is None:
         return _ready(Reason.DEPLOYMENT_IN_PROGRESS, "Created; waiting for the provider to report")
+    return _judge_report(stage, stage.report)
+
+
+def _judge_report(stage: Stage, report: Report) -> Condition:
     if report.state is State.FAILED and (stage.proved or report.generation is None):
         return _ready(Reason.DEPLOYMENT_FAILED, report.message or "The provider reports a failure without a reason")
-    if report.state is State.RUNNING and stage.proved and not _missing(stage, report):
-        if stage.desired == 0:
-            return _ready(Reason.SCALED_TO_ZERO, "Scaled to zero, as asked", "True")
-        return _ready(Reason.DEPLOYMENT_READY, "All replicas are ready", "True")
-    return _ready(Reason.DEPLOYMENT_IN_PROGRESS, _progress_message(stage, report))
+    if report.state is not State.RUNNING or not stage.proved or _missing(stage, report):
+        return _ready(Reason.DEPLOYMENT_IN_PROGRESS, _progress_message(stage, report))
+    if stage.desired == 0:
+        return _ready(Reason.SCALED_TO_ZERO, "Scaled to zero, as asked", "True")
+    return _ready(Reason.DEPLOYMENT_READY, "All replicas are ready", "True")
 
 
 def _ready(reason: str, message: str, status: ConditionStatus = "False") -> Condition:

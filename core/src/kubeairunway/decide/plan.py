@@ -18,8 +18,8 @@ from kubeairunway.objects.conditions import Condition
 from kubeairunway.objects.resources import Json
 from kubeairunway.plugin import Kind, Report
 
-EVENT_NORMAL = "Normal"
-EVENT_WARNING = "Warning"
+EVENT_NORMAL: Literal["Normal"] = "Normal"
+EVENT_WARNING: Literal["Warning"] = "Warning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,10 @@ class Stage:
     """
 
     conditions: tuple[Condition, ...] = ()
-    fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # provider, engine, selection, ...
+    fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # engine, selection, objects
+    provider: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # status.provider, chosen
+    resource: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # status.provider, once created
+    recorded: bool = False  # the primary existed for this identity, whether it does now or not
     desired: int = 0
     roles: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     report: Report | None = None

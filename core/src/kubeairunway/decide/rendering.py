@@ -9,6 +9,7 @@ import orjson
 from kubeairunway.decide.ownership import label_value, owner_reference
 from kubeairunway.model import names
 from kubeairunway.model.problems import Problem
+from kubeairunway.model.spec import Spec
 from kubeairunway.objects.digests import digest
 from kubeairunway.objects.resources import Json
 from kubeairunway.plugin import Kind, Manifest, Rendering, Request
@@ -31,10 +32,9 @@ class Rendered:
         return value
 
 
-def identity_of(provider: str, request: Request) -> str:
+def describe_identity(spec: Spec, provider: str, engine: str) -> str:
     """What a primary is made for, in words; a change of any of them means another object."""
-    spec = request.spec
-    return f"{spec.model.source}:{spec.model.id} on {provider} with {spec.engine.type}, {spec.serving.mode}"
+    return f"{spec.model.source}:{spec.model.id} on {provider} with {engine}, {spec.serving.mode}"
 
 
 def render_objects(
@@ -69,7 +69,7 @@ class _Completion:
     def __init__(self, deployment: Mapping[str, Any], provider: str, request: Request) -> None:
         self._request = request
         self._reference = owner_reference(deployment)
-        self._identity = identity_of(provider, request)
+        self._identity = describe_identity(request.spec, provider, request.spec.engine.type or "")
         self._labels = {
             names.MANAGED_BY: names.MANAGED_BY_VALUE,
             names.DEPLOYMENT: label_value(request.name),

@@ -1,0 +1,139 @@
+"""What exists already for a deployment: its primary, what its status recorded, and what upstream reports."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubeairunway.decide.facts import Kept, ProviderFacts
+from kubeairunway.decide.ownership import annotation
+from kubeairunway.decide.plan import Snapshot
+from kubeairunway.decide.rendering import describe_identity
+from kubeairunway.model import names
+from kubeairunway.model.spec import Spec
+from kubeairunway.objects.digests import digest
+from kubeairunway.objects.resources import Json
+from kubeairunway.plugin import Kind, Observed, Report, View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What the status says was chosen, and what was created for it (kind is empty: nothing yet)."""
+
+    provider: str = ""
+    engine: str = ""
+    identity: str = ""
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+
+
+def read_recorded(deployment: Mapping[str, Any]) -> Recorded:
+    """The choice and the primary that the status has on record."""
+    status = deployment.get("status") or {}
+    provider = status.get("provider") or {}
+    return Recorded(
+        provider=provider.get("name", ""),
+        engine=(status.get("engine") or {}).get("type", ""),
+        identity=provider.get("identity", ""),
+        api_version=provider.get("apiVersion", ""),
+        kind=provider.get("resourceKind", ""),
+        name=provider.get("resourceName", ""),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Primary:
+    """The object that carries readiness, as it lives."""
+
+    kind: Kind
+    obj: Json
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        value: str = self.obj["metadata"]["name"]
+        return value
+
+    @property
+    def uid(self) -> str:
+        """The object's uid."""
+        value: str = self.obj["metadata"]["uid"]
+        return value
+
+    @property
+    def deleting_since(self) -> str:
+        """When it was asked to go; empty if it was not."""
+        return self.obj["metadata"].get("deletionTimestamp") or ""
+
+    @property
+    def provider(self) -> str:
+        """The provider that rendered it, from our label."""
+        labels: Mapping[str, str] = self.obj["metadata"].get("labels") or {}
+        return labels.get(names.PROVIDER, "")
+
+
+def find_primaries(snapshot: Snapshot) -> tuple[Primary, ...]:
+    """Every primary of ours that lives; more than one only while one takes another's place."""
+    return tuple(
+        Primary(kind, obj)
+        for (kind, _), obj in sorted(snapshot.owned.items(), key=_by_kind_and_name)
+        if annotation(obj, names.IDENTITY)
+    )
+
+
+def _by_kind_and_name(item: tuple[tuple[Kind, str], Json]) -> tuple[str, str, str]:
+    (kind, name), _ = item
+    return kind.group, kind.name, name
+
+
+def find_kept(recorded: Recorded, primary: Primary | None, spec: Spec) -> Kept | None:
+    """The choice that stays: made for this identity, its primary created, and no pin that moves it."""
+    if not recorded.kind or not recorded.provider:
+        return None
+    if spec.provider.name not in {"", recorded.provider} or spec.engine.type not in {None, recorded.engine}:
+        return None
+    if recorded.identity != describe_identity(spec, recorded.provider, recorded.engine):
+        return None
+    return Kept(
+        provider=recorded.provider,
+        engine=recorded.engine,
+        primary=None if primary is None or primary.provider != recorded.provider else primary.kind,
+    )
+
+
+def observe(snapshot: Snapshot, primary: Primary) -> Observed:
+    """The live objects as the provider's `status` hook sees them."""
+    base = snapshot.deployment["metadata"]["name"]
+    others = {
+        (kind, name.removeprefix(base).removeprefix("-")): View(obj)
+        for (kind, name), obj in snapshot.owned.items()
+        if obj is not primary.obj
+    }
+    children = {
+        kind: tuple(View(obj) for obj in sorted(objects, key=_object_name))
+        for kind, objects in snapshot.children.items()
+    }
+    return Observed(View(primary.obj), others, children)
+
+
+def _object_name(obj: Mapping[str, Any]) -> str:
+    name: str = obj["metadata"]["name"]
+    return name
+
+
+def is_proved(report: Report, primary: Primary, snapshot: Snapshot) -> bool:
+    """Whether what upstream reports is about the object as it stands.
+
+    A generation proves it. Upstream that never says one proves it by a status that differs from the one that stood
+    when we sent this revision: the annotation knows that one, and memory the one in the answer.
+    """
+    if report.generation is not None:
+        return report.generation >= int(primary.obj["metadata"].get("generation") or 0)
+    now = digest(primary.obj.get("status") or {})
+    known = {annotation(primary.obj, names.APPLIED_OVER), snapshot.memory.statuses.get(primary.uid)}
+    return now not in known
+
+
+def facts_of(snapshot: Snapshot, name: str) -> ProviderFacts | None:
+    """What is known of a provider by name."""
+    return snapshot.providers.get(name)
