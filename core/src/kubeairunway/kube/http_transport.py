@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from contextlib import asynccontextmanager, closing, contextmanager
+from functools import lru_cache
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
@@ -123,7 +124,7 @@ class HttpTransport:
                 return Response(response.status, response.headers, await response.read())
 
     def _url(self, path: str, query: Query) -> URL:
-        text = f"{self._base}{path}?{urlencode(query)}" if query else f"{self._base}{path}"
+        text = f"{self._base}{path}?{_encode(tuple(query))}" if query else f"{self._base}{path}"
         return URL(text, encoded=True)
 
     def _head(self, content_type: str, accept: str) -> dict[str, str]:
@@ -187,6 +188,10 @@ class HttpTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=2**20,
         )
+
+
+_encode = lru_cache(256)(urlencode)
+"""Most requests carry one of a dozen queries, and encoding one costs a tenth of the whole request."""
 
 
 async def _split_lines(content: aiohttp.StreamReader, what: str) -> AsyncIterator[bytes]:
