@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 QUANTITY_PATTERN = (
@@ -12,6 +12,14 @@ QUANTITY_PATTERN = (
 )
 """What Kubernetes' own CRDs accept as a resource quantity."""
 
+
+MAX_INT32 = 2**31 - 1
+
+REQUIRED = "x-required"
+"""Mark of a field (json_schema_extra) that the CRD requires though reading does without it."""
+
+DEFAULTED = "x-defaulted"
+"""Mark of an object that the CRD fills in when it is absent: only scalars are filled in unmarked."""
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -60,17 +68,52 @@ def thaw(value: Any) -> Any:  # noqa: ANN401 - JSON of any shape
     return value
 
 
-def _quantity_text(value: Any) -> Any:  # noqa: ANN401 - YAML writes quantities as numbers, too
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+def list_map(key: str) -> dict[str, Any]:
+    """Mark of a list whose items are told apart by one field (json_schema_extra)."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
-StrMap = Annotated[
-    Mapping[str, str], AfterValidator(lambda value: MappingProxyType(dict(value))), PlainSerializer(dict)
-]
+def list_key(marks: Mapping[str, Any]) -> str:
+    """The field that tells a list's items apart, from the list's marks; empty if there is none."""
+    keys = marks.get("x-kubernetes-list-map-keys")
+    return str(keys[0]) if keys else ""
+
+
+def _quantity_text(value: Any) -> Any:  # noqa: ANN401 - YAML writes whole quantities as numbers, too
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def read_only(value: Mapping[str, str]) -> Mapping[str, str]:
+    """A read-only copy of a map of strings."""
+    return MappingProxyType(dict(value))
+
+
+StrMap = Annotated[Mapping[str, str], AfterValidator(read_only), PlainSerializer(dict)]
 """A read-only map of strings; give its bound with Field(max_length=...)."""
 
-JsonMap = Annotated[Mapping[str, Any], AfterValidator(freeze), PlainSerializer(thaw)]
-"""A read-only JSON object of any shape."""
+LabelValue = Annotated[str, Field(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
+"""Value of a Kubernetes label."""
 
-Quantity = Annotated[str, BeforeValidator(_quantity_text), Field(max_length=64, pattern=QUANTITY_PATTERN)]
-"""A resource quantity, kept as written ("500m", "16Gi"); a number in YAML reads as its text."""
+LabelMap = Annotated[Mapping[str, LabelValue], AfterValidator(read_only), PlainSerializer(dict), Field(max_length=64)]
+"""A read-only map of Kubernetes labels."""
+
+JsonMap = Annotated[Mapping[str, Any], AfterValidator(freeze), PlainSerializer(thaw), Field(max_length=64)]
+"""A read-only JSON object of any shape, with at most 64 members at its top."""
+
+Quantity = Annotated[
+    str,
+    BeforeValidator(_quantity_text),
+    Field(max_length=64, pattern=QUANTITY_PATTERN),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "maxLength": 64,
+            "pattern": QUANTITY_PATTERN,
+            "x-kubernetes-int-or-string": True,
+        }
+    ),
+]
+"""A resource quantity, kept as written ("500m", "16Gi"); a whole number in YAML reads as its text.
+
+Fractions must be text: the API server takes integers and strings where a quantity stands in a CRD.
+"""

@@ -4,11 +4,24 @@ One family of classes serves both: parsing fills in the schema's defaults, and t
 class with the engine resolved and the served name filled in. The CRD's schema is generated from here.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, PlainSerializer
 
-from kubeairunway.model.base import JsonMap, Model, Quantity, StrMap, empty_map
+from kubeairunway.model.base import (
+    DEFAULTED,
+    MAX_INT32,
+    REQUIRED,
+    JsonMap,
+    LabelMap,
+    LabelValue,
+    Model,
+    Quantity,
+    empty_map,
+    list_map,
+    read_only,
+)
 
 EngineName = Literal["vllm", "sglang", "trtllm", "llamacpp"]
 ServingMode = Literal["aggregated", "disaggregated"]
@@ -26,13 +39,27 @@ ENGINE_TITLES: dict[EngineName, str] = {
 
 MAX_REPLICAS = 32
 MAX_GPUS = 64
+MAX_CPU = "512"
+MAX_MEMORY = "4Ti"
 DEFAULT_GPU = "nvidia.com/gpu"
 
 DnsLabel = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([a-z0-9\-]*[a-z0-9])?$")]
-Name = Annotated[str, Field(max_length=253)]
-"""A name of a Kubernetes object."""
+Name = Annotated[str, Field(max_length=253, pattern=r"^([a-z0-9]([a-z0-9.\-]*[a-z0-9])?)?$")]
+"""A name of a Kubernetes object, or nothing."""
 GpuType = Annotated[str, Field(min_length=1, max_length=317, pattern=r"^[A-Za-z0-9.\-]+/[A-Za-z0-9._\-]+$")]
 """An extended resource's name: domain/resource."""
+ArgMap = Annotated[
+    Mapping[str, Annotated[str, Field(max_length=4096)]],
+    AfterValidator(read_only),
+    PlainSerializer(dict),
+    Field(max_length=64),
+]
+AnnotationMap = Annotated[
+    Mapping[str, Annotated[str, Field(max_length=32768)]],
+    AfterValidator(read_only),
+    PlainSerializer(dict),
+    Field(max_length=64),
+]
 
 
 class Volume(Model):
@@ -58,7 +85,9 @@ class Volume(Model):
 class Storage(Model):
     """Volumes of a model."""
 
-    volumes: Annotated[tuple[Volume, ...], Field(max_length=8)] = Field((), description="Volumes, keyed by name.")
+    volumes: Annotated[tuple[Volume, ...], Field(max_length=8)] = Field(
+        (), description="Volumes, keyed by name.", json_schema_extra=list_map("name")
+    )
 
 
 class ModelRef(Model):
@@ -73,7 +102,9 @@ class ModelRef(Model):
 class ProviderRef(Model):
     """Which provider runs the model; empty lets the rules choose."""
 
-    name: Annotated[str, Field(max_length=63)] = Field("", description="Name of an InferenceProviderConfig.")
+    name: Annotated[str, Field(max_length=63, pattern=r"^([a-z0-9]([a-z0-9\-]*[a-z0-9])?)?$")] = Field(
+        "", description="Name of an InferenceProviderConfig."
+    )
     overrides: JsonMap = Field(
         default_factory=empty_map, description="Options of that provider, checked against its published schema."
     )
@@ -83,11 +114,11 @@ class Engine(Model):
     """Which inference engine runs, and how."""
 
     type: EngineName | None = Field(None, description="The engine; chosen from what providers offer if absent.")
-    context_length: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
+    context_length: Annotated[int, Field(ge=1, le=MAX_INT32)] | None = Field(
         None, description="Longest context, tokens."
     )
     trust_remote_code: bool = Field(False, description="Let the model's repository run its own Python code.")
-    args: Annotated[StrMap, Field(max_length=64)] = Field(
+    args: ArgMap = Field(
         default_factory=empty_map, description="Engine arguments by name without dashes; an empty value is a bare flag."
     )
     image: str = Field("", max_length=1024, description="Container image of the engine; preferred over spec.image.")
@@ -138,7 +169,7 @@ class Resources(Model):
 class KeyRef(Model):
     """A key of a ConfigMap or Secret in the same namespace."""
 
-    name: Name = Field("", description="Name of the object.")
+    name: Name = Field(min_length=1, description="Name of the object.")
     key: str = Field(min_length=1, max_length=253, description="The key in it.")
     optional: bool | None = Field(None, description="Start without it when it does not exist.")
 
@@ -188,12 +219,8 @@ class EnvVar(Model):
 class PodMetadata(Model):
     """Metadata of the engine's pods."""
 
-    labels: Annotated[StrMap, Field(max_length=64)] = Field(
-        default_factory=empty_map, description="Labels of the pods."
-    )
-    annotations: Annotated[StrMap, Field(max_length=64)] = Field(
-        default_factory=empty_map, description="Annotations of the pods."
-    )
+    labels: LabelMap = Field(default_factory=empty_map, description="Labels of the pods.")
+    annotations: AnnotationMap = Field(default_factory=empty_map, description="Annotations of the pods.")
 
 
 class PodTemplate(Model):
@@ -213,7 +240,7 @@ class Toleration(Model):
 
     key: Annotated[str, Field(max_length=317)] | None = Field(None, description="Key of the taint; absent is all.")
     operator: Literal["Exists", "Equal", "Lt", "Gt"] | None = Field(None, description="How value compares (Equal).")
-    value: Annotated[str, Field(max_length=63)] | None = Field(None, description="Value of the taint.")
+    value: LabelValue | None = Field(None, description="Value of the taint.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(None, description="Absent is all.")
     toleration_seconds: int | None = Field(None, description="How long a NoExecute taint is borne, in seconds.")
 
@@ -229,18 +256,18 @@ class Gateway(Model):
 class Spec(Model):
     """What a ModelDeployment asks for; as hooks and CEL see it, complete: defaults filled in, engine resolved."""
 
-    model: ModelRef = Field(ModelRef(), description="Which model is served.")
+    model: ModelRef = Field(ModelRef(), description="Which model is served.", json_schema_extra={REQUIRED: True})
     provider: ProviderRef = Field(ProviderRef(), description="Which provider runs it.")
     engine: Engine = Field(Engine(), description="Which engine runs it, and how.")
     serving: Serving = Field(Serving(), description="How requests are served.")
-    scaling: Scaling = Field(Scaling(), description="How many replicas.")
+    scaling: Scaling = Field(Scaling(), description="How many replicas.", json_schema_extra={DEFAULTED: {}})
     resources: Resources = Field(Resources(), description="What each replica asks for.")
     image: str = Field("", max_length=1024, description="Container image; engine.image is preferred.")
-    env: Annotated[tuple[EnvVar, ...], Field(max_length=128)] = Field((), description="Environment, keyed by name.")
+    env: Annotated[tuple[EnvVar, ...], Field(max_length=128)] = Field(
+        (), description="Environment, keyed by name.", json_schema_extra=list_map("name")
+    )
     pod_template: PodTemplate = Field(PodTemplate(), description="Metadata of the pods.")
     secrets: Secrets = Field(Secrets(), description="Secrets, by name.")
-    node_selector: Annotated[StrMap, Field(max_length=64)] = Field(
-        default_factory=empty_map, description="Labels that nodes must have."
-    )
+    node_selector: LabelMap = Field(default_factory=empty_map, description="Labels that nodes must have.")
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=64)] = Field((), description="Taints borne.")
     gateway: Gateway = Field(Gateway(), description="How the model is reached through a Gateway.")

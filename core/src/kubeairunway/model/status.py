@@ -5,7 +5,7 @@ Every list and text has a bound here because the CRD has it; whoever fills a sta
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from kubeairunway.model.base import DEFAULTED, MAX_INT32, REQUIRED, Model, list_map
 from kubeairunway.model.spec import EngineName
@@ -22,7 +22,7 @@ MAX_CONDITIONS = 32
 MAX_CANDIDATES = 32
 MAX_OBJECTS = 32
 
-UNOBSERVED = {"observedGeneration": -1}
+UNOBSERVED: dict[str, JsonValue] = {"observedGeneration": -1}
 """The status of an object nobody has looked at; without it kstatus calls such an object done."""
 
 Count = Annotated[int, Field(ge=0, le=MAX_INT32)]
@@ -179,5 +179,5 @@ class Status(Model):
     )
 
 
-STATUS_DEFAULT = {DEFAULTED: UNOBSERVED}
+STATUS_DEFAULT: dict[str, JsonValue] = {DEFAULTED: UNOBSERVED}
 """Mark of the field `status`: what the API server writes into an object that has none."""
