@@ -142,7 +142,7 @@ class Client:
         try:
             await self.send(Call("delete", "DELETE", path, resource, (), body, idempotent=True))
         except ApiError as error:
-            if is_missing(error) or (is_conflict(error) and "UID in precondition" in error.message):
+            if is_missing(error) or (is_conflict(error) and await self._is_gone(resource, name, namespace, uid)):
                 return False
             raise
         return True
@@ -213,11 +213,18 @@ class Client:
             await asyncio.sleep(pause)
         raise AssertionError  # the last attempt returned or raised
 
+    async def _is_gone(self, resource: Resource, name: str, namespace: str | None, uid: str) -> bool:
+        try:
+            live = await self.get(resource, name, namespace)
+        except ApiError as error:
+            return is_missing(error)
+        return bool(live["metadata"]["uid"] != uid)
+
     async def _adopt(self, resource: Resource, name: str, namespace: str | None, uid: str) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             live = await self.get(resource, name, namespace)
             if live["metadata"]["uid"] != uid:
-                raise ApiError(409, "Conflict", f"{resource.kind} {name}: the object with uid {uid} is gone")
+                raise _build_gone_error(resource, name, uid)
             patch = build_adoption_patch(live, self.field_manager)
             if not patch:
                 return
@@ -234,7 +241,13 @@ class Client:
         query = (("fieldManager", self.field_manager), ("force", "true" if force else "false"))
         verb = "apply_status" if subresource else "apply"
         content = orjson.dumps(body)
-        return await self._object(Call(verb, "PATCH", path, resource, query, content, APPLY, idempotent=True))
+        try:
+            return await self._object(Call(verb, "PATCH", path, resource, query, content, APPLY, idempotent=True))
+        except ApiError as error:
+            if not _is_about_uid(error):
+                raise
+            uid, name = body["metadata"]["uid"], body["metadata"]["name"]
+            raise _build_gone_error(resource, name, uid) from error
 
     async def _object(self, call: Call) -> Json:
         response = await self.send(call)
@@ -311,6 +324,17 @@ def build_adoption_patch(live: Json, manager: str) -> list[Json]:
         {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
         {"op": "replace", "path": f"/metadata/managedFields/{ours['Update']}/operation", "value": "Apply"},
     ]
+
+
+def _is_about_uid(error: ApiError) -> bool:
+    """The API server calls another uid a change of an immutable field where the name is taken by another object."""
+    causes = error.details.get("causes") or ()
+    return error.status == HTTPStatus.UNPROCESSABLE_ENTITY and any(it.get("field") == "metadata.uid" for it in causes)
+
+
+def _build_gone_error(resource: Resource, name: str, uid: str) -> ApiError:
+    message = f"{resource.kind} {name}: the object with uid {uid} is gone, another one has its name"
+    return ApiError(HTTPStatus.CONFLICT, "Conflict", message)
 
 
 def _namespace(body: Json) -> str | None:
