@@ -1,4 +1,4 @@
-"""What a provider says of itself, checked when its package is loaded: every objection at once, each naming its field."""
+"""What a provider says of itself, checked when its package is loaded: all objections at once, each naming its field."""
 
 import dataclasses
 import re
@@ -11,6 +11,8 @@ from kubeairunway.model.spec import EngineName, ServingMode
 from kubeairunway.plugin.contract import Engine, Kind, Provider, Rule
 from kubeairunway.plugin.typed import check_options
 
+MAX_PRIORITY = 100
+MAX_NAME = 253  # of any object in Kubernetes
 MAX_CONDITION = 2048
 """Characters of a CEL rule; nesting and cost are bounded where rules are compiled."""
 
@@ -107,15 +109,19 @@ def _check_kind(place: str, kind: Kind) -> Iterator[str]:
         if len(set(kind.versions)) < len(kind.versions):
             yield f"{place}.versions is {kind.versions!r}; list each version once"
     for field, paths in (("recreate", kind.recreate), ("surge", kind.surge)):
-        if not isinstance(paths, tuple):
-            yield f"{place}.{field} is {paths!r}; give a tuple of dotted paths"
-            continue
-        for path in paths:
-            if not _matches(_PATH, path):
-                yield f'{place}.{field} has {path!r}; use dotted paths of the rendered object, such as "spec.model"'
-    if not _is_int(kind.max_name) or not 1 <= kind.max_name <= 253:
-        yield f"{place}.max_name is {kind.max_name!r}; use an integer from 1 to 253"
+        yield from _check_paths(f"{place}.{field}", paths)
+    if not _is_int(kind.max_name) or not 1 <= kind.max_name <= MAX_NAME:
+        yield f"{place}.max_name is {kind.max_name!r}; use an integer from 1 to {MAX_NAME}"
     yield from _check_flag(f"{place}.optional", kind.optional)
+
+
+def _check_paths(place: str, paths: object) -> Iterator[str]:
+    if not isinstance(paths, tuple):
+        yield f"{place} is {paths!r}; give a tuple of dotted paths"
+        return
+    for path in paths:
+        if not _matches(_PATH, path):
+            yield f'{place} has {path!r}; use dotted paths of the rendered object, such as "spec.model"'
 
 
 def _check_engines(engines: object) -> Iterator[str]:
@@ -146,16 +152,20 @@ def _check_engine(place: str, engine: Engine, paths: frozenset[str]) -> Iterator
         for mode in engine.modes:
             if mode not in modes:
                 yield f"{place}.modes has {mode!r}; use {_list(modes)}"
-    if not isinstance(engine.carries, frozenset):
-        yield f"{place}.carries is {engine.carries!r}; give a frozenset of paths of the spec"
-    else:
-        for path in sorted(engine.carries, key=str):
-            if path not in paths:
-                yield f"{place}.carries has {path!r}, which the spec does not have{_hint(path, paths)}"
+    yield from _check_carries(f"{place}.carries", engine.carries, paths)
     yield from _check_flag(f"{place}.gpu", engine.gpu)
     yield from _check_flag(f"{place}.cpu", engine.cpu)
     if engine.gpu is False and engine.cpu is False:
         yield f"{place} runs on neither gpu nor cpu; set one of them"
+
+
+def _check_carries(place: str, carries: object, paths: frozenset[str]) -> Iterator[str]:
+    if not isinstance(carries, frozenset):
+        yield f"{place} is {carries!r}; give a frozenset of paths of the spec"
+        return
+    for path in sorted(carries, key=str):
+        if path not in paths:
+            yield f"{place} has {path!r}, which the spec does not have{_hint(path, paths)}"
 
 
 def _check_rules(rules: object) -> Iterator[str]:
@@ -176,8 +186,8 @@ def _check_rules(rules: object) -> Iterator[str]:
             seen.add(rule.name)
         if not isinstance(rule.condition, str) or not 0 < len(rule.condition.strip()) <= MAX_CONDITION:
             yield f"{place}.condition is not a CEL expression of 1 to {MAX_CONDITION} characters"
-        if not _is_int(rule.priority) or not 0 <= rule.priority <= 100:
-            yield f"{place}.priority is {rule.priority!r}; use an integer from 0 to 100"
+        if not _is_int(rule.priority) or not 0 <= rule.priority <= MAX_PRIORITY:
+            yield f"{place}.priority is {rule.priority!r}; use an integer from 0 to {MAX_PRIORITY}"
 
 
 def _check_options(field: str, options: object) -> Iterator[str]:

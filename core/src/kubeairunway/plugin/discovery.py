@@ -5,7 +5,7 @@ entry points are read afresh from the installed metadata, and stevedore loads th
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from itertools import groupby
@@ -72,8 +72,6 @@ def read_disabled(environment: Mapping[str, str] = os.environ) -> frozenset[str]
 def split_names(text: str) -> frozenset[str]:
     """The names in a list separated by commas; blanks and empty items do not count."""
     return frozenset(name for item in text.split(",") if (name := item.strip()))
-
-
 
 
 def _make_candidate(name: str, found: tuple[EntryPoint, ...]) -> Candidate:

@@ -59,7 +59,9 @@ class _Failure:
 class Guard:
     """The thread on which one provider's code runs; safe to call from several threads."""
 
-    def __init__(self, provider: str, *, package: str = "", deadline: float = DEADLINE, notes: Notes | None = None):
+    def __init__(
+        self, provider: str, *, package: str = "", deadline: float = DEADLINE, notes: Notes | None = None
+    ) -> None:
         """`package` is the top-level name of the provider's modules, to find its own frame in a traceback."""
         self._provider = provider
         self._package = package.partition(".")[0]

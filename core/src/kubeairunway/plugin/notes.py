@@ -107,7 +107,9 @@ class CrashNotes:
             os.ftruncate(calls, 0)
             os.ftruncate(stacks, 0)
         except OSError as error:
-            raise SettingsError(f"crash notes: {directory} cannot be used: {error}; give a writable directory") from error
+            raise SettingsError(
+                f"crash notes: {directory} cannot be used: {error}; give a writable directory"
+            ) from error
         return cls(directory, calls, stacks, frozen=frozen)
 
     def reserve(self, count: int) -> None:

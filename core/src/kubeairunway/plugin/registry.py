@@ -4,9 +4,8 @@ Whatever a package does wrong ends as a `Package` with a state and a reason, or 
 """
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from types import FunctionType, MappingProxyType
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 import pluggy
 
 from kubeairunway.errors import HookError, HookTimeoutError
+from kubeairunway.model.paths import nearest
 from kubeairunway.model.problems import Problem
 from kubeairunway.plugin.contract import CONTRACT, Bid, Kind, Observed, Provider, Rendering, Report, Request
 from kubeairunway.plugin.declaration import check_declaration, copy_declaration
@@ -148,7 +148,7 @@ class Registry:
         return loaded
 
 
-def load_registry(  # noqa: PLR0913 - one flag of the command line each
+def load_registry(
     *,
     disabled: Collection[str] = (),
     deadline: float = DEADLINE,
@@ -280,7 +280,9 @@ def _check_hooks(module: object) -> list[str]:
         hook = options.get("specname") or attribute
         marked.add(hook)
         found += _check_hook(hook, inspect.getattr_static(module, attribute), options)
-    return found + [f"{hook} is missing; define it and mark it with @hookimpl" for hook in MANDATORY if hook not in marked]
+    return found + [
+        f"{hook} is missing; define it and mark it with @hookimpl" for hook in MANDATORY if hook not in marked
+    ]
 
 
 def _check_unmarked(module: object, attribute: str) -> list[str]:
@@ -293,8 +295,8 @@ def _check_unmarked(module: object, attribute: str) -> list[str]:
 
 def _check_hook(hook: str, function: object, options: Mapping[str, Any]) -> list[str]:
     if hook not in HOOKS:
-        near = get_close_matches(hook, HOOKS, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(HOOKS)}"
+        near = nearest(hook, HOOKS)
+        hint = f"did you mean {near}?" if near else f"known are {', '.join(HOOKS)}"
         return [f"{hook} is no hook of contract {CONTRACT}; {hint}"]
     if options.get("wrapper") or options.get("hookwrapper"):
         return [f"{hook} is a wrapper; each hook has one implementation, so there is nothing to wrap"]
@@ -314,10 +316,9 @@ def _call_provider(name: str, manager: pluggy.PluginManager) -> Provider | tuple
     if not isinstance(declared, Provider):
         raise UnusableError(f"returned an instance of {type(declared).__qualname__}; return a Provider")
     if declared.contract != CONTRACT or isinstance(declared.contract, bool):
-        return (
-            LoadState.INCOMPATIBLE,
+        return LoadState.INCOMPATIBLE, (
             f"it was written for contract {declared.contract!r}, and this core speaks contract {CONTRACT}; "
-            "install versions of the package and of kubeairunway that agree",
+            "install versions of the package and of kubeairunway that agree"
         )
     objections = check_declaration(declared, name)
     if objections:

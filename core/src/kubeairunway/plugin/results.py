@@ -27,6 +27,7 @@ class UnusableError(Exception):
     """A package gave what the contract does not allow; the message names it and says what would be right."""
 
 
+_LONGEST_SHOWN = 60
 _SUFFIX = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _QUALIFIED_NAME = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -42,7 +43,9 @@ def check_problems(value: object) -> tuple[Problem, ...]:
             _text(item.message, "Problem.message", blank=False),
             _flag(item.warning, "Problem.warning"),
         )
-        for item in _items(value, Problem, "an iterable of Problem (empty when there is nothing to object)", MAX_PROBLEMS)
+        for item in _items(
+            value, Problem, "an iterable of Problem (empty when there is nothing to object)", MAX_PROBLEMS
+        )
     )
 
 
@@ -61,7 +64,9 @@ def check_rendering(value: object, kinds: Mapping[Kind, Kind]) -> Rendering:
     before, after = (
         tuple(
             _check_manifest(item, f"Rendering.{side}[{index}]", kinds)
-            for index, item in enumerate(_items(many, Manifest, f"a tuple of Manifest in Rendering.{side}", MAX_OBJECTS))
+            for index, item in enumerate(
+                _items(many, Manifest, f"a tuple of Manifest in Rendering.{side}", MAX_OBJECTS)
+            )
         )
         for side, many in (("before", rendering.before), ("after", rendering.after))
     )
@@ -102,7 +107,9 @@ def _check_manifest(value: object, place: str, kinds: Mapping[Kind, Kind]) -> Ma
     place = f"{place} ({kind.name})"
     suffix = _text(manifest.suffix, f"{place}.suffix")
     if suffix and not _SUFFIX.fullmatch(suffix):
-        raise UnusableError(f"{place}.suffix is {suffix!r}; use lower-case letters, digits and inner hyphens, at most 63")
+        raise UnusableError(
+            f"{place}.suffix is {suffix!r}; use lower-case letters, digits and inner hyphens, at most 63"
+        )
     return Manifest(
         kinds[kind],
         _check_body(manifest.body, f"{place}.body"),
@@ -137,9 +144,7 @@ def _copy_json(value: Any, place: str, left: list[int], depth: int) -> Any:  # n
     if depth >= MAX_DEPTH:
         raise UnusableError(f"{place} is nested deeper than {MAX_DEPTH} levels; does it contain itself?")
     if isinstance(value, Mapping):
-        return {
-            _key(key, place): _copy_json(item, f"{place}.{key}", left, depth + 1) for key, item in value.items()
-        }
+        return {_key(key, place): _copy_json(item, f"{place}.{key}", left, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_copy_json(item, f"{place}[{index}]", left, depth + 1) for index, item in enumerate(value)]
     return _copy_scalar(value, place)
@@ -197,7 +202,9 @@ def _check_distinct(manifests: tuple[Manifest, ...]) -> None:
     for manifest in manifests:
         key = (manifest.kind.group, manifest.kind.name, manifest.suffix)
         if key in seen:
-            raise UnusableError(f"two objects are {manifest.kind.name} with suffix {manifest.suffix!r}; give each its own")
+            raise UnusableError(
+                f"two objects are {manifest.kind.name} with suffix {manifest.suffix!r}; give each its own"
+            )
         seen.add(key)
 
 
@@ -262,8 +269,8 @@ def _show(value: object) -> str:
     """A value as a message shows it: its type, and the value itself where that is short and surely harmless."""
     kind = type(value)
     if value is None or kind in (bool, int, float):
-        return repr(value) if len(repr(value)) < 40 else f"a long {kind.__name__}"
+        return repr(value) if len(repr(value)) <= _LONGEST_SHOWN else f"a long {kind.__name__}"
     if kind is str:
         text = str(value)
-        return repr(text if len(text) <= 60 else text[:60] + "...")
+        return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "...")
     return f"an instance of {kind.__module__}.{kind.__qualname__}".replace("builtins.", "")

@@ -6,15 +6,15 @@ The dataclass is the one source: what it accepts, the JSON schema that UIs see, 
 import dataclasses
 import json
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError, create_model
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from kubeairunway.model.base import thaw
+from kubeairunway.model.paths import nearest
 from kubeairunway.model.problems import Problem
 from kubeairunway.objects.resources import Json
 
@@ -28,6 +28,7 @@ _CONFIG = ConfigDict(
     serialize_by_alias=True,
     use_attribute_docstrings=True,
 )
+_LONGEST_SHOWN = 60
 _UNKNOWN = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
 _RIGHT = {
     "string_type": "use a string",
@@ -67,7 +68,7 @@ def read_typed(cls: type[T], raw: Mapping[str, Any], path: str) -> tuple[T | Non
     """
     text = json.dumps({"value": thaw(raw)}, default=str)
     try:
-        holder: Any = _holder(cls).model_validate_json(text)
+        holder: Any = _holder(cast("type", cls)).model_validate_json(text)
     except ValidationError as error:
         return None, _as_problems(error, cls, raw, path)
     value: T = holder.value
@@ -107,7 +108,9 @@ def _check_schema(cls: type) -> list[str]:
         cls()
     except (TypeError, ValueError, NameError, PydanticUserError) as error:
         line = str(error).partition("\n")[0]
-        return [f"{cls.__name__} cannot be read from YAML: {line}; use str, int, float, bool, Literal, tuples, dataclasses"]
+        return [
+            f"{cls.__name__} cannot be read from YAML: {line}; use str, int, float, bool, Literal, tuples, dataclasses"
+        ]
     return []
 
 
@@ -165,13 +168,13 @@ def _steps_in(raw: Any, location: tuple[int | str, ...]) -> tuple[int | str, ...
     steps: list[int | str] = []
     here = raw
     for step in location:
-        if isinstance(here, Mapping) and step in here:
-            here = here[step]
-        elif isinstance(here, list | tuple) and isinstance(step, int) and step < len(here):
-            here = here[step]
+        if isinstance(here, Mapping):
+            known = step in here
         else:
-            continue
-        steps.append(step)
+            known = isinstance(here, list | tuple) and isinstance(step, int) and step < len(here)
+        if known:
+            here = here[step]
+            steps.append(step)
     return tuple(steps)
 
 
@@ -184,8 +187,8 @@ def _spell(path: str, steps: tuple[int | str, ...]) -> str:
 def _unknown_field(place: str, cls: type, steps: tuple[int | str, ...]) -> Problem:
     name = str(steps[-1])
     known = _fields_at(schema_of(cls), steps[:-1])
-    near = get_close_matches(to_camel(name) if "_" in name else name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known)) or 'none'}"
+    near = nearest(to_camel(name) if "_" in name else name, known)
+    hint = f"did you mean {near}?" if near else f"known are {', '.join(sorted(known)) or 'none'}"
     return Problem(place, "UnknownField", f"{name} is unknown; {hint}")
 
 
@@ -203,7 +206,9 @@ def _fields_at(schema: Json, steps: tuple[int | str, ...]) -> tuple[str, ...]:
             )
             if isinstance(child, dict)
         ]
-    return tuple(name for node in nodes for variant in (node, *node.get("anyOf", ())) for name in variant.get("properties", ()))
+    return tuple(
+        name for node in nodes for variant in (node, *node.get("anyOf", ())) for name in variant.get("properties", ())
+    )
 
 
 def _right(detail: ErrorDetails) -> str:
@@ -215,4 +220,4 @@ def _right(detail: ErrorDetails) -> str:
 
 def _show(value: object) -> str:
     text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else f"{text[:60]}..."
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
