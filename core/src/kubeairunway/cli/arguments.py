@@ -1,0 +1,142 @@
+"""Every command, option and help text; nothing here may be slow to import."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from kubeairunway.cli.exit_codes import EXIT_CODES_TEXT
+from kubeairunway.runtime.settings import OPTIONS
+
+DESCRIPTION: Final = "One Kubernetes resource, ModelDeployment, serves a language model on any inference platform."
+
+EXPLAIN: Final = """\
+Say which engine and provider a ModelDeployment gets, and why: every candidate, rule and bid, and what would make each
+loser eligible. Works without a cluster, from the installed provider packages: each counts as ready, and of each kind
+the provider's preferred version counts as served. InferenceProviderConfig objects in the input stand for the
+cluster's. With --live, or a NAME, the cluster is asked instead."""
+
+RENDER: Final = """\
+Print the objects that a ModelDeployment becomes, ready for kubectl. Works without a cluster like `explain`. Without a
+live ModelDeployment behind them the objects have no owner and none of our bookkeeping annotations, so applied by
+hand they belong to nobody."""
+
+PROVIDERS: Final = """\
+List the installed provider packages: Loaded, Incompatible (written for another contract), Failed (cannot be imported
+or used), Disabled, or Quarantined (froze an earlier process), each with the reason. No cluster is asked."""
+
+CONTROLLER: Final = """\
+Run the controller until SIGTERM or SIGINT. Each flag can be given as the environment variable beside it; the flag
+wins."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; `options.module` names the module that runs one."""
+    parser = _Parser(
+        prog="kubeairunway",
+        description=DESCRIPTION,
+        epilog=EXIT_CODES_TEXT,
+        formatter_class=_make_formatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands", parser_class=_Parser)
+    _add_controller(_command(commands, "controller", "run the controller", CONTROLLER))
+    _add_decision(_command(commands, "explain", "say which provider a deployment gets, and why", EXPLAIN), "table")
+    _add_decision(_command(commands, "render", "print the objects that a deployment becomes", RENDER), "yaml")
+    _add_providers(_command(commands, "providers", "list the installed providers", PROVIDERS))
+    crds = _command(commands, "crds", "print the CRDs", "Print the CustomResourceDefinitions, for kubectl apply.")
+    _add_output(crds, ("yaml", "json"), "yaml")
+    version = _command(commands, "version", "print versions", "Print the versions of core, contract and providers.")
+    _add_output(version, ("table", "yaml", "json"), "table")
+    return parser
+
+
+def _make_formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=28)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Exits with code 2 and a pointer to --help, without repeating a long usage."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]  # NoReturn there; exit never returns here either
+        self.exit(2, f"{self.prog}: {message}\nSee `{self.prog} --help`.\n")
+
+
+Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
+
+
+def _command(
+    commands: Commands[_Parser], name: str, summary: str, description: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=EXIT_CODES_TEXT,
+        formatter_class=_make_formatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(module=name)
+    return parser
+
+
+def _add_controller(parser: argparse.ArgumentParser) -> None:
+    for option in OPTIONS:
+        text = f"{option.help} [{option.variable}]".replace("%", "%%")
+        parser.add_argument(option.flag, dest=f"setting:{option.name}", metavar=option.metavar, help=text)
+
+
+def _add_decision(parser: argparse.ArgumentParser, style: str) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a ModelDeployment of the cluster")
+    parser.add_argument("-n", "--namespace", metavar="NAMESPACE", help="namespace; default: the kubeconfig's")
+    parser.add_argument(
+        "-f",
+        "--filename",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="file or folder of YAML or JSON documents, or - for standard input; may be repeated",
+    )
+    _add_output(parser, ("table", "yaml", "json"), style)
+    parser.add_argument(
+        "--served",
+        action="append",
+        default=[],
+        metavar="GROUP/VERSION/KIND",
+        help="take only this version of the kind as served (VERSION - : the kind is not served); may be repeated",
+    )
+    _add_provider_choice(parser)
+    parser.add_argument("--live", action="store_true", help="use the cluster's provider configs and served versions")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
+    parser.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
+    if style == "table":
+        parser.add_argument("--spec", action="store_true", help="print the effective spec, too")
+
+
+def _add_provider_choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--provider",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="load only this provider package; may be repeated",
+    )
+    parser.add_argument(
+        "--disable-provider",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="do not load this provider package; may be repeated [KUBEAIRUNWAY_DISABLE_PROVIDERS]",
+    )
+
+
+def _add_providers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="one provider, in whole")
+    _add_output(parser, ("table", "yaml", "json"), "table")
+    _add_provider_choice(parser)
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a listed provider is not Loaded")
+    parser.add_argument("--crash-notes", metavar="DIRECTORY", help="where a controller remembers quarantined providers")
+
+
+def _add_output(parser: argparse.ArgumentParser, styles: tuple[str, ...], default: str) -> None:
+    parser.add_argument("-o", "--output", choices=styles, default=default, help=f"default: {default}")
