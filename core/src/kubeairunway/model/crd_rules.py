@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from kubeairunway.model.spec import MAX_CPU, MAX_MEMORY
 
-Reason = Literal["FieldValueInvalid", "FieldValueRequired", "FieldValueForbidden", "FieldValueDuplicate"]
+Reason = Literal["FieldValueInvalid", "FieldValueRequired", "FieldValueForbidden"]
+"""What the API server may say of a field. FieldValueDuplicate is left out: it swallows the message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,13 +71,11 @@ VOLUME_RULES = (
         path=_VOLUMES,
         rule=f"{_MOUNTS}.all(p, p == '' || {_MOUNTS}.exists_one(q, p == q))",
         message="duplicate mount path; give each volume a mountPath of its own",
-        reason="FieldValueDuplicate",
     ),
     CelRule(
         path=_VOLUMES,
         rule=f"{_CLAIMS}.all(p, p == '' || {_CLAIMS}.exists_one(q, p == q))",
         message="duplicate claim name; give each volume a claimName of its own",
-        reason="FieldValueDuplicate",
     ),
     _one_per_purpose("modelCache"),
     _one_per_purpose("compilationCache"),

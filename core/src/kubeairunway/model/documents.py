@@ -189,8 +189,8 @@ def _check_keys(items: list[object], key: str, path: str) -> Iterator[Problem]:
         if not key or not isinstance(name, str):
             continue
         if name in seen:
-            place = f"{path}[{index}].{key}"
-            yield Problem(place, "Duplicate", f"{place} is a duplicate: {name} is there already; give each its own")
+            place = f"{path}[{index}]"
+            yield Problem(place, "Duplicate", f"{place} is a duplicate: there is another with {key} {name}; give each its own")
         seen.add(name)
 
 
