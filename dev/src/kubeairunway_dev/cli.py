@@ -128,6 +128,7 @@ def list_serve_arguments(options: argparse.Namespace) -> list[str]:
     arguments = [f"--nodes={options.nodes}", f"--gpus={options.gpus}"]
     if options.data_dir is not None:
         arguments.append(f"--data-dir={options.data_dir.resolve()}")
+    arguments += [f"--crds={path.resolve()}" for path in options.crds]
     flags = ("no_controller_manager", "no_scheduler", "audit")
     return arguments + [f"--{flag.replace('_', '-')}" for flag in flags if getattr(options, flag)]
 

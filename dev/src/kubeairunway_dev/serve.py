@@ -33,6 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="keep objects, port and certificates here")
     parser.add_argument("--no-controller-manager", action="store_true", help="smaller and faster, takes no pods")
     parser.add_argument("--no-scheduler", action="store_true", help="pods stay Pending")
+    parser.add_argument("--crds", type=Path, action="append", default=[], metavar="PATH", help="CRDs to start with")
     parser.add_argument("--audit", action="store_true", help="log every request, as JSON")
 
 
@@ -45,6 +46,7 @@ def make_control_plane(options: argparse.Namespace) -> ControlPlane:
         scheduler=not options.no_scheduler,
         data_dir=options.data_dir,
         audit=options.audit,
+        crds=options.crds,
     )
 
 

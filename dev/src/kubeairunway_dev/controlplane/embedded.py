@@ -32,7 +32,7 @@ from kubeairunway_dev.errors import ControlPlaneError
 from kubeairunway_dev.places import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
 READY_SECONDS = 90.0
@@ -48,7 +48,8 @@ class ControlPlane(Cluster):
 
     `nodes` simulated nodes with `gpus` GPUs each need the scheduler. Without controller manager and scheduler it is
     ready sooner and small, but nothing makes default service accounts, so it takes no pods. With `data_dir` its
-    objects, port and certificates outlive it. The whole ends with the process that owns it, however that ends.
+    objects, port and certificates outlive it. `crds` are there before the controllers: the garbage collector looks for
+    new kinds only every 30 s. The whole ends with the process that owns it, however that ends.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ControlPlane(Cluster):
         scheduler: bool = True,
         data_dir: Path | None = None,
         audit: bool = False,
+        crds: Sequence[Path] = (),
     ) -> None:
         if nodes and not (controller_manager and scheduler):
             raise SettingsError("nodes need the controller manager (which makes them schedulable) and the scheduler")
@@ -68,6 +70,7 @@ class ControlPlane(Cluster):
         self._extras = [CONTROLLER_MANAGER] * controller_manager + [SCHEDULER] * scheduler + [KWOK] * (nodes > 0)
         self._data_dir = data_dir.resolve() if data_dir else None
         self._audit = audit
+        self._crds = tuple(crds)
         self._data_lock: TextIO | None = None
 
     def __enter__(self) -> Self:
@@ -199,6 +202,8 @@ class ControlPlane(Cluster):
 
     def _start_extras(self) -> None:
         """Start what was asked for beside the API server and wait until it has done its first work."""
+        if self._crds:
+            self.install_crds(self._crds)
         if CONTROLLER_MANAGER in self._extras:
             self._launch(CONTROLLER_MANAGER, components.list_controller_manager_flags(self.layout))
         if SCHEDULER in self._extras:

@@ -1,0 +1,261 @@
+"""What KAITO makes of its objects, as pure functions: child Workspaces, Services, pods, status.
+
+Modelled on KAITO 0.12 with nodes brought by the user and the benchmark switched off.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from kubeairunway.objects.conditions import Condition, find_condition, merge_conditions
+from kubeairunway.objects.resources import Resource
+from kubeairunway.objects.times import format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from kubeairunway.objects.resources import Json
+
+WORKSPACE = Resource("kaito.sh", "v1beta1", "Workspace", "workspaces")
+INFERENCE_SET = Resource("kaito.sh", "v1beta1", "InferenceSet", "inferencesets")
+SERVICE = Resource("", "v1", "Service", "services")
+STATEFUL_SET = Resource("apps", "v1", "StatefulSet", "statefulsets")
+DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments")
+NAMESPACE = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
+NODE = Resource("", "v1", "Node", "nodes", namespaced=False)
+POD = Resource("", "v1", "Pod", "pods")
+
+WORKSPACE_FINALIZER = "workspace.finalizer.kaito.sh"
+SET_FINALIZER = "inferenceset.finalizer.kaito.sh"
+CREATED_BY = "inferenceset.kaito.sh/created-by"
+WORKSPACE_LABEL = "kaito.sh/workspace"
+
+OPERATOR_NAMESPACE = "kaito-workspace"
+OPERATOR_NAME = "kaito-workspace"
+OPERATOR_LABELS = {"app.kubernetes.io/name": "workspace", "app.kubernetes.io/instance": OPERATOR_NAME}
+
+DEPLOYMENT_READY = {"status": {"replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}
+
+PRESET_IMAGE = "stand-in.invalid/kaito-base"
+"""Never pulled: a preset's image is the operator's choice, and kwok starts no container."""
+
+
+class Stage(Enum):
+    """How far a Workspace has come."""
+
+    NO_NODES = 0
+    NO_INFERENCE = 1
+    READY = 2
+
+
+def make_owner(owner: Json) -> Json:
+    """Return an owner reference of a controller."""
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def make_child(inference_set: Json) -> Json:
+    """Return the Workspace of one replica; the API server completes its name."""
+    meta, spec = inference_set["metadata"], inference_set["spec"]
+    template = spec["template"]
+    template_meta = template.get("metadata", {})
+    resource = {"labelSelector": spec["labelSelector"]}
+    if "partition" in template.get("resource", {}):
+        resource["partition"] = template["resource"]["partition"]
+    return {
+        "apiVersion": WORKSPACE.api_version,
+        "kind": WORKSPACE.kind,
+        "metadata": {
+            "generateName": f"{meta['name']}-",
+            "namespace": meta["namespace"],
+            "labels": {**template_meta.get("labels", {}), CREATED_BY: meta["name"]},
+            "annotations": template_meta.get("annotations", {}),
+            "ownerReferences": [make_owner(inference_set)],
+        },
+        "resource": resource,
+        "inference": template["inference"],
+    }
+
+
+def make_service(workspace: Json) -> Json:
+    """Return a Workspace's Service: its name, port 80 to 5000, the first pod alone."""
+    meta = workspace["metadata"]
+    pod = f"{meta['name']}-0"
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": meta["name"],
+            "namespace": meta["namespace"],
+            "ownerReferences": [make_owner(workspace)],
+        },
+        "spec": {
+            "selector": {WORKSPACE_LABEL: meta["name"], "statefulset.kubernetes.io/pod-name": pod},
+            "ports": [{"name": "http", "port": 80, "targetPort": 5000, "protocol": "TCP"}],
+        },
+    }
+
+
+def make_stateful_set(workspace: Json) -> Json:
+    """Return a Workspace's pods: one per node of the instance, on the nodes that its selector names.
+
+    A preset's containers are the operator's: here one, which takes one GPU.
+    """
+    meta, inference = workspace["metadata"], workspace["inference"]
+    labels = {WORKSPACE_LABEL: meta["name"]}
+    if CREATED_BY in meta.get("labels", {}):
+        labels[CREATED_BY] = meta["labels"][CREATED_BY]
+    preset_pod = {
+        "containers": [{"name": meta["name"], "image": PRESET_IMAGE, "resources": {"limits": {"nvidia.com/gpu": "1"}}}]
+    }
+    template = inference.get("template") or {"spec": preset_pod}
+    selector = workspace["resource"]["labelSelector"].get("matchLabels", {})
+    template_meta = template.get("metadata", {})
+    return {
+        "apiVersion": STATEFUL_SET.api_version,
+        "kind": STATEFUL_SET.kind,
+        "metadata": {
+            "name": meta["name"],
+            "namespace": meta["namespace"],
+            "labels": labels,
+            "ownerReferences": [make_owner(workspace)],
+        },
+        "spec": {
+            "replicas": workspace["resource"].get("count", 1),
+            "podManagementPolicy": "Parallel",
+            "serviceName": f"{meta['name']}-headless",
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {**template_meta, "labels": {**template_meta.get("labels", {}), **labels}},
+                "spec": {**template["spec"], "nodeSelector": selector},
+            },
+        },
+    }
+
+
+def make_operator() -> list[tuple[Resource, Json]]:
+    """Return the operator's own namespace and Deployment, as its chart names and labels them."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}}
+    pod = {"containers": [{"name": "workspace", "image": "stand-in.invalid/kaito-workspace"}]}
+    deployment = {
+        "apiVersion": DEPLOYMENT.api_version,
+        "kind": DEPLOYMENT.kind,
+        "metadata": {"name": OPERATOR_NAME, "namespace": OPERATOR_NAMESPACE, "labels": OPERATOR_LABELS},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": OPERATOR_LABELS},
+            "template": {"metadata": {"labels": OPERATOR_LABELS}, "spec": pod},
+        },
+    }
+    return [(NAMESPACE, namespace), (DEPLOYMENT, deployment)]
+
+
+def make_ready_pod(now: datetime) -> Json:
+    """Return the status patch that a kubelet would write for a running pod."""
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": format_time(now)}
+    return {"status": {"phase": "Running", "conditions": [ready]}}
+
+
+def make_workspace_status(workspace: Json, stage: Stage, now: datetime, reason: tuple[str, str] | None = None) -> Json:
+    """Return a Workspace's whole status at `stage`; `reason` says why inference is not ready, where that is known.
+
+    While it starts, WorkspaceSucceeded is False as well: KAITO tells a slow start from a failure by `state` alone.
+    """
+    before = workspace.get("status", {})
+    has_nodes = stage is not Stage.NO_NODES
+    ready = stage is Stage.READY
+    conditions = [*list_node_conditions(has_nodes=has_nodes), *list_inference_conditions(ready=ready, reason=reason)]
+    established = before.get("state") in {"Ready", "NotReady"}
+    not_ready = "NotReady" if established else "Pending"
+    rows = merge_conditions(
+        conditions, before.get("conditions"), generation=workspace["metadata"]["generation"], now=now
+    )
+    return {
+        "state": "Ready" if ready else not_ready,
+        "targetNodeCount": workspace["resource"].get("count", 1),
+        "conditions": rows,
+    }
+
+
+def list_node_conditions(*, has_nodes: bool) -> list[Condition]:
+    """Return the conditions about nodes."""
+    if has_nodes:
+        return [
+            Condition("NodesReady", "True", "NodesReady", "Enough Nodes are ready"),
+            Condition("ResourceReady", "True", "workspaceResourceStatusSuccess", "workspace resource is ready"),
+        ]
+    return [
+        Condition("NodesReady", "False", "NodeNotReady", "Not enough Nodes are ready"),
+        Condition("ResourceReady", "False", "workspaceResourceStatusNotReady", "node status condition not ready"),
+    ]
+
+
+def list_inference_conditions(*, ready: bool, reason: tuple[str, str] | None) -> list[Condition]:
+    """Return the conditions about the workload, and the summary."""
+    if ready:
+        deployed = "Inference has been deployed successfully"
+        return [
+            Condition("InferenceReady", "True", "WorkspaceInferenceStatusSuccess", deployed),
+            Condition("WorkspaceSucceeded", "True", "workspaceSucceeded", "workspace succeeds"),
+        ]
+    why, message = reason or ("WorkspaceInferenceStatusPending", "Inference workload is not ready")
+    waiting = "workspace is waiting for inference workload readiness"
+    return [
+        Condition("InferenceReady", "False", why, message),
+        Condition("WorkspaceSucceeded", "False", "workspacePending", waiting),
+    ]
+
+
+def is_ready(workspace: Json) -> bool:
+    """Return whether a Workspace counts as a ready replica."""
+    succeeded = find_condition(workspace.get("status", {}).get("conditions"), "WorkspaceSucceeded")
+    return succeeded is not None and succeeded["status"] == "True"
+
+
+def make_set_status(inference_set: Json, children: Sequence[Json], now: datetime) -> Json:
+    """Return an InferenceSet's status; zeros are left out, as KAITO's JSON encoding does."""
+    desired = inference_set["spec"].get("replicas", 1)
+    ready = sum(is_ready(child) for child in children)
+    if ready == desired:
+        condition = Condition("InferenceSetReady", "True", "inferencesetReady", "inferenceset is ready")
+    else:
+        message = f"inferenceset is not ready, {ready}/{desired} replicas are ready"
+        condition = Condition("InferenceSetReady", "False", "inferencesetNotReady", message)
+    meta = inference_set["metadata"]
+    before = inference_set.get("status", {}).get("conditions")
+    counts = {"replicas": desired, "readyReplicas": ready}
+    return {
+        **{name: count for name, count in counts.items() if count},
+        "selector": f"{CREATED_BY}={meta['name']}",
+        "conditions": merge_conditions([condition], before, generation=meta["generation"], now=now),
+    }
+
+
+def choose_surplus(children: Sequence[Json], desired: int) -> list[Json]:
+    """Return the children to delete, those that are not ready first; ones already being deleted count as deleted."""
+    alive = [child for child in children if "deletionTimestamp" not in child["metadata"]]
+    return sorted(alive, key=is_ready)[: max(0, len(alive) - desired)]
+
+
+def find_unschedulable(pods: Sequence[Json]) -> tuple[str, str] | None:
+    """Return reason and message if the scheduler finds no node for one of the pods."""
+    for pod in pods:
+        scheduled = find_condition(pod.get("status", {}).get("conditions"), "PodScheduled")
+        if scheduled is not None and scheduled.get("reason") == "Unschedulable":
+            return "Unschedulable", str(scheduled.get("message", ""))
+    return None
+
+
+def make_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> Json | None:
+    """Return the merge patch from one status to another; None if there is nothing to write."""
+    if before == after:
+        return None
+    return {"status": {**dict.fromkeys(set(before) - set(after)), **after}}
