@@ -202,7 +202,7 @@ TABLE_HEADER = ("ENGINE", "PROVIDER", "ELIGIBLE", "SCORE", "WHY", "TO MAKE IT WI
 
 def table_rows(explanation: Explanation) -> list[tuple[str, ...]]:
     """One row per engine and candidate, under `TABLE_HEADER`; the winner's provider is marked with a star."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for candidate in explanation.all_candidates():
         won = (candidate.provider, candidate.engine) == (explanation.provider, explanation.engine)
         rows.append(

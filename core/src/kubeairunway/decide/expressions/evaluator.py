@@ -110,18 +110,16 @@ def _fold(tree: Tree[Token], depth: int) -> Tree[Token]:
     """The tree without the nodes that only pass on their one child; raises _RefusedError if it is still too deep."""
     if depth > MAX_DEPTH:
         raise _RefusedError(f"it is nested deeper than {MAX_DEPTH} levels; split it into several rules")
-    while True:
-        child = tree.children[0] if len(tree.children) == 1 else None
-        if isinstance(child, Tree) and tree.data in _FOLDED:
-            tree = child
-        elif isinstance(child, Tree) and tree.data == "primary" and child.data == "paren_expr":
-            tree = child
-        else:
-            break
-    folded: list[Tree[Token] | Token] = []
-    for child in tree.children:
-        folded.append(_fold(child, depth + 1) if isinstance(child, Tree) else child)
-    return Tree(tree.data, folded, tree.meta)
+    child = _only_child(tree)
+    while child is not None and (tree.data in _FOLDED or child.data == "paren_expr"):
+        tree, child = child, _only_child(child)
+    children = [_fold(child, depth + 1) if isinstance(child, Tree) else child for child in tree.children]
+    return Tree(tree.data, children, tree.meta)
+
+
+def _only_child(tree: Tree[Token]) -> Tree[Token] | None:
+    child = tree.children[0] if len(tree.children) == 1 else None
+    return child if isinstance(child, Tree) else None
 
 
 # ---- what can be said of a rule before it is evaluated ----
@@ -182,7 +180,9 @@ def _check_loop(tree: Tree[Token], names: frozenset[str]) -> Iterator[tuple[str,
     name, arguments = str(tree.children[1]), _arguments(tree)
     variable = arguments[0].children[0] if arguments and arguments[0].data == "primary" else None
     if len(arguments) != 2 or not isinstance(variable, Tree) or variable.data != "ident":  # noqa: PLR2004 - name, test
-        raise _RefusedError(f"{name}() takes a variable and an expression, for example spec.env.{name}(e, e.name == 'A')")
+        raise _RefusedError(
+            f"{name}() takes a variable and an expression, for example spec.env.{name}(e, e.name == 'A')"
+        )
     bound = _text(variable)
     if bound in names or bound in TYPES:
         raise _RefusedError(f"{name}(): the variable cannot be called {bound}; that name is taken")
@@ -196,13 +196,13 @@ def _spec_path(tree: Tree[Token]) -> tuple[str, ...] | None:
     """The path below `spec` that a tree of nothing but field accesses reads."""
     steps: list[str] = []
     while tree.data == "member_dot":
-        steps.append(str(tree.children[1]))
-        child = tree.children[0]
-        if not isinstance(child, Tree):
+        source, field = tree.children
+        if not isinstance(source, Tree):
             return None
-        tree = child
-    child = tree.children[0] if tree.data == "primary" else None
-    is_spec = isinstance(child, Tree) and child.data == "ident" and _text(child) == VARIABLE
+        steps.append(str(field))
+        tree = source
+    name = _only_child(tree) if tree.data == "primary" else None
+    is_spec = name is not None and name.data == "ident" and _text(name) == VARIABLE
     return tuple(reversed(steps)) if is_spec else None
 
 
@@ -267,10 +267,7 @@ class _BoundedEvaluator(Evaluator):
         return getattr(self, tree.data)(tree)
 
     def visit_children(self, tree: Tree[Token]) -> list[Any]:
-        values: list[Any] = []
-        for child in tree.children:
-            values.append(self.visit(child) if isinstance(child, Tree) else child)
-        return values
+        return [self.visit(child) if isinstance(child, Tree) else child for child in tree.children]
 
     def exprlist(self, tree: Tree[Token]) -> Any:  # noqa: ANN401 - a CEL value
         return self._paid(super().exprlist(tree))
@@ -294,7 +291,7 @@ class _BoundedEvaluator(Evaluator):
         value = super().member_dot_arg(tree)
         return self._paid(value) if isinstance(value, celtypes.ListType) else value
 
-    def macro_has_eval(self, exprlist: Tree[Token]) -> Any:  # noqa: ANN401 - a CEL value
+    def macro_has_eval(self, exprlist: Any) -> Any:  # noqa: ANN401 - a CEL value
         """Whether a field is there; empty texts, lists and maps outside the user's own maps are not."""
         parent_tree, name = exprlist.children[0].children
         parent = self.visit(parent_tree)
@@ -327,20 +324,20 @@ def run(compiled: Compiled, view: Any) -> bool | str:  # noqa: ANN401 - a CEL va
 
 def to_cel(value: Any, path: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - JSON in, a CEL value out
     """A JSON value as the library's own type."""
-    if isinstance(value, bool):
-        return celtypes.BoolType(value)
-    if isinstance(value, str):
-        return celtypes.StringType(value)
-    if isinstance(value, int):
-        return celtypes.IntType(value)
-    if isinstance(value, float):
-        return celtypes.DoubleType(value)
     if isinstance(value, Mapping):
         kind = OpenMap if any(path[: len(own)] == own for own in OPEN_MAPS) else celtypes.MapType
         return kind({celtypes.StringType(key): to_cel(item, (*path, key)) for key, item in value.items()})
     if isinstance(value, list | tuple):
         return celtypes.ListType([to_cel(item, (*path, "[]")) for item in value])
-    return value
+    return value if value is None else _SCALARS[type(value)](value)
+
+
+_SCALARS: Mapping[type, Callable[[Any], Any]] = {
+    bool: celtypes.BoolType,
+    str: celtypes.StringType,
+    int: celtypes.IntType,
+    float: celtypes.DoubleType,
+}
 
 
 # ---- operators and functions that the library takes from Python as they are ----

@@ -1,0 +1,333 @@
+"""One provider's case for one engine: may it be asked, can it, does it object, how much does it want to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubeairunway.decide.arguments import check_owned
+from kubeairunway.decide.engines import REMEDIES, Need, find_offer
+from kubeairunway.decide.explanation import BidVerdict, Candidate, RuleVerdict
+from kubeairunway.decide.expressions import Expressions, RuleError, SpecView
+from kubeairunway.decide.facts import ActiveRule, Kept, ProviderFacts
+from kubeairunway.errors import HookError, HookTimeoutError
+from kubeairunway.model.paths import CORE_PATHS, covers
+from kubeairunway.model.problems import Problem
+from kubeairunway.model.reasons import ConfigReason, Reason
+from kubeairunway.model.spec import ENGINE_TITLES, EngineName, Spec
+from kubeairunway.plugin import Bid, Engine, Provider, Request
+from kubeairunway.plugin.calls import HookCalls
+from kubeairunway.plugin.typed import read_typed
+
+OVERRIDES = "spec.provider.overrides"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """The deployment and everything its choice is made from."""
+
+    name: str
+    namespace: str
+    written: Spec
+    providers: Mapping[str, ProviderFacts]
+    calls: HookCalls
+    expressions: Expressions
+    need: Need
+    set_paths: tuple[str, ...]
+    kept: Kept | None = None
+
+    @property
+    def pin(self) -> str:
+        """The provider that the spec names."""
+        return self.written.provider.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One engine under trial, with the effective spec under it."""
+
+    engine: EngineName
+    spec: Spec
+    view: SpecView
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A case, and the request that its provider would render."""
+
+    candidate: Candidate
+    request: Request | None = None
+    warnings: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Obstacle:
+    """Why a provider may not be asked, whatever the engine."""
+
+    reason: str
+    message: str
+    remedy: str
+    transient: bool = False
+
+
+def judge(question: Question, trial: Trial, facts: ProviderFacts) -> Judged:
+    """Judge one provider for one engine; a kept provider is judged although it may not be asked for new deployments."""
+    kept = question.kept is not None
+    obstacle = _find_obstacle(question, facts)
+    provider = facts.provider
+    if provider is None or (obstacle is not None and obstacle.reason == "NotNamed"):
+        return Judged(_blocked(facts, trial, obstacle or _missing(facts)))
+    offer = find_offer(provider, trial.engine, question.need)
+    if isinstance(offer, Problem):
+        return _incapable(question, trial, facts, offer, obstacle)
+    overrides, problems = _read_overrides(question, provider)
+    readable = not problems
+    problems = (*problems, *_check_carries(question, facts, offer), *_check_arguments(question, trial))
+    request = _make_request(question, trial, facts, overrides) if readable else None
+    if obstacle is not None:
+        blocked = _blocked(facts, trial, obstacle, capable=True, problems=problems)
+        return Judged(blocked, request_for(question, trial, facts) if kept else None)
+    return _ask(question, trial, facts, problems, request)
+
+
+def request_for(question: Question, trial: Trial, facts: ProviderFacts) -> Request | None:
+    """A request to read the status of what runs; overrides that cannot be read are taken as none."""
+    if facts.provider is None:
+        return None
+    overrides, _ = _read_overrides(question, facts.provider)
+    if overrides is None and facts.provider.overrides is not None:
+        overrides = facts.provider.overrides()
+    return _make_request(question, trial, facts, overrides)
+
+
+def _make_request(question: Question, trial: Trial, facts: ProviderFacts, overrides: object) -> Request:
+    return Request(
+        name=question.name,
+        namespace=question.namespace,
+        spec=trial.spec,
+        versions=facts.versions,
+        primary=question.kept.primary if question.kept else None,
+        overrides=overrides,
+        settings=facts.settings,
+    )
+
+
+# ---- may it be asked ----
+
+
+def _missing(facts: ProviderFacts) -> _Obstacle:
+    message = facts.message or f"the package of provider {facts.name} is not loaded"
+    return _Obstacle(Reason.PROVIDER_MISSING, message, f"install the package of provider {facts.name}")
+
+
+def _find_obstacle(question: Question, facts: ProviderFacts) -> _Obstacle | None:
+    name = facts.name
+    if question.pin and question.pin != name:
+        remedy = f"set spec.provider.name to {name}, or remove it"
+        return _Obstacle("NotNamed", f"spec.provider.name names {question.pin}", remedy)
+    if facts.provider is None:
+        return _missing(facts)
+    if not facts.usable:
+        return _unusable(facts)
+    if not facts.auto_select and not question.pin and question.kept is None:
+        remedy = "enable autoSelect in its InferenceProviderConfig, or name it in spec.provider.name"
+        return _Obstacle("AutoSelectOff", f"provider {name} runs only what names it", remedy)
+    return None
+
+
+def _unusable(facts: ProviderFacts) -> _Obstacle:
+    name = facts.name
+    if facts.disabled:
+        message = f"provider {name} is switched off by the administrator"
+        return _Obstacle(Reason.PROVIDER_DISABLED, message, "remove disabled from its InferenceProviderConfig")
+    if facts.problems:
+        message = f"the settings of provider {name} are invalid: {facts.problems[0].message}"
+        remedy = f"correct {facts.problems[0].path} of its InferenceProviderConfig"
+        return _Obstacle(ConfigReason.SETTINGS_INVALID, message, remedy, transient=True)
+    message = facts.message or f"provider {name} is not ready"
+    return _Obstacle(facts.reason or Reason.PROVIDER_NOT_READY, message, f"make it ready: {message}", transient=True)
+
+
+def _blocked(
+    facts: ProviderFacts,
+    trial: Trial,
+    obstacle: _Obstacle,
+    *,
+    capable: bool = False,
+    problems: tuple[Problem, ...] = (),
+) -> Candidate:
+    return Candidate(
+        provider=facts.name,
+        engine=trial.engine,
+        capable=capable,
+        reason=obstacle.reason,
+        message=obstacle.message,
+        remedy=obstacle.remedy,
+        transient=obstacle.transient and capable,
+        problems=problems,
+    )
+
+
+# ---- can it ----
+
+
+def _incapable(
+    question: Question, trial: Trial, facts: ProviderFacts, problem: Problem, obstacle: _Obstacle | None
+) -> Judged:
+    if obstacle is not None:
+        return Judged(_blocked(facts, trial, obstacle, problems=(problem,)), _status_request(question, trial, facts))
+    candidate = Candidate(
+        provider=facts.name,
+        engine=trial.engine,
+        reason=problem.code,
+        message=problem.message,
+        remedy=REMEDIES[problem.code],
+        rules=_judge_rules(question, trial, facts),
+        problems=(problem,),
+    )
+    return Judged(candidate, _status_request(question, trial, facts))
+
+
+def _status_request(question: Question, trial: Trial, facts: ProviderFacts) -> Request | None:
+    return request_for(question, trial, facts) if question.kept else None
+
+
+def _read_overrides(question: Question, provider: Provider) -> tuple[Any, tuple[Problem, ...]]:
+    raw = question.written.provider.overrides
+    if provider.overrides is None:
+        if not raw:
+            return None, ()
+        message = f"provider {provider.name} takes no overrides; remove {', '.join(sorted(raw))}"
+        return None, (Problem(OVERRIDES, "UnknownField", message),)
+    if not raw:
+        return provider.overrides(), ()
+    return read_typed(provider.overrides, raw, OVERRIDES)
+
+
+def _check_carries(question: Question, facts: ProviderFacts, offer: Engine) -> tuple[Problem, ...]:
+    lost = [path for path in question.set_paths if not covers(offer.carries, path) and not covers(CORE_PATHS, path)]
+    return tuple(_not_carried(question, facts, offer, path) for path in lost)
+
+
+def _not_carried(question: Question, facts: ProviderFacts, offer: Engine, path: str) -> Problem:
+    others = sorted(other.name for other in question.providers.values() if _carries(question, other, offer.name, path))
+    others = [name for name in others if name != facts.name]
+    instead = f"{' and '.join(others)} would carry it" if others else "no other provider here carries it"
+    message = (
+        f"provider {facts.name} does not carry spec.{path} for {ENGINE_TITLES[offer.name]} in {question.need.mode}"
+        f" mode; remove it ({instead})"
+    )
+    return Problem(f"spec.{path}", "FieldNotCarried", message)
+
+
+def _carries(question: Question, facts: ProviderFacts, engine: EngineName, path: str) -> bool:
+    if facts.provider is None or facts.disabled:
+        return False
+    offer = find_offer(facts.provider, engine, question.need)
+    return isinstance(offer, Engine) and covers(offer.carries, path)
+
+
+def _check_arguments(question: Question, trial: Trial) -> tuple[Problem, ...]:
+    """Arguments in the spelling of an engine that the spec does not name; for one it names they are checked already."""
+    engine = question.written.engine
+    if engine.type is not None or not (engine.args or engine.extra_args):
+        return ()
+    known = set(check_owned(question.written, None))
+    return tuple(problem for problem in check_owned(question.written, trial.engine) if _unknown(problem, known))
+
+
+def _unknown(problem: Problem, known: set[Problem]) -> bool:
+    return all(problem.path != other.path for other in known)
+
+
+# ---- does it object, and how much does it want to ----
+
+
+def _ask(
+    question: Question, trial: Trial, facts: ProviderFacts, problems: tuple[Problem, ...], request: Request | None
+) -> Judged:
+    rules = _judge_rules(question, trial, facts)
+    bid: Bid | None = None
+    try:
+        if request is not None:
+            problems = (*problems, *question.calls.validate(facts.name, request))
+        if request is not None and all(problem.warning for problem in problems) and question.kept is None:
+            bid = question.calls.select(facts.name, request)
+    except (HookError, HookTimeoutError) as error:
+        return Judged(_broken(facts, trial, rules, error), request)
+    administrator, score = _score(rules, bid)
+    errors = [problem for problem in problems if not problem.warning]
+    candidate = Candidate(
+        provider=facts.name,
+        engine=trial.engine,
+        capable=True,
+        eligible=not errors,
+        reason=_refusal_reason(errors) if errors else "Eligible",
+        message="; ".join(problem.message for problem in errors) or f"provider {facts.name} can run it",
+        score=score,
+        administrator=administrator,
+        rules=rules,
+        bid=BidVerdict(priority=bid.priority, reason=bid.reason) if bid else None,
+        problems=problems,
+        remedy="; ".join(map(_remedy_for, errors)),
+    )
+    warnings = tuple(problem for problem in problems if problem.warning)
+    if request is None:
+        request = _status_request(question, trial, facts)
+    return Judged(candidate, request, warnings)
+
+
+def _broken(
+    facts: ProviderFacts, trial: Trial, rules: tuple[RuleVerdict, ...], error: HookError | HookTimeoutError
+) -> Candidate:
+    return Candidate(
+        provider=facts.name,
+        engine=trial.engine,
+        capable=True,
+        transient=True,
+        reason=Reason.PROVIDER_ERROR,
+        message=f"its {error.operation} hook failed: {error.reason}",
+        rules=rules,
+        remedy=f"correct the package of provider {facts.name}, or name another in spec.provider.name",
+    )
+
+
+def _refusal_reason(errors: list[Problem]) -> str:
+    return "FieldNotCarried" if errors[0].code == "FieldNotCarried" else Reason.INCOMPATIBLE_CONFIGURATION
+
+
+def _remedy_for(problem: Problem) -> str:
+    if problem.code == "FieldNotCarried":
+        return f"remove {problem.path}, which it does not carry"
+    return f"change {problem.path}: {problem.message}"
+
+
+def _judge_rules(question: Question, trial: Trial, facts: ProviderFacts) -> tuple[RuleVerdict, ...]:
+    if question.kept is not None or facts.provider is None:
+        return ()
+    packaged = {rule.name for rule in facts.provider.rules}
+    ordered = sorted(facts.rules, key=lambda active: active.rule.name)
+    return tuple(_judge_rule(question, trial, active, replaced=active.rule.name in packaged) for active in ordered)
+
+
+def _judge_rule(question: Question, trial: Trial, active: ActiveRule, *, replaced: bool) -> RuleVerdict:
+    rule = active.rule
+    verdict = question.expressions.verdict(rule.condition, trial.view)
+    failed = isinstance(verdict, RuleError)
+    return RuleVerdict(
+        name=rule.name,
+        condition=rule.condition,
+        priority=rule.priority,
+        outcome="error" if failed else "matched" if verdict else "notMatched",
+        administrator=active.administrator,
+        replaced=active.administrator and replaced,
+        error=verdict.text if isinstance(verdict, RuleError) else "",
+    )
+
+
+def _score(rules: tuple[RuleVerdict, ...], bid: Bid | None) -> tuple[bool, int]:
+    """Whether an administrator's rule matched, and the score: the highest of those, or of package rules and the bid."""
+    matched = [rule for rule in rules if rule.outcome == "matched"]
+    administrators = [rule.priority for rule in matched if rule.administrator]
+    if administrators:
+        return True, max(administrators)
+    return False, max([rule.priority for rule in matched] + ([bid.priority] if bid else []), default=0)
