@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kubeairunway.decide.effective import effective_spec
 from kubeairunway.decide.facts import Kept, ProviderFacts
 from kubeairunway.decide.ownership import annotation
 from kubeairunway.decide.plan import Snapshot
 from kubeairunway.decide.rendering import describe_identity
 from kubeairunway.model import names
-from kubeairunway.model.spec import Spec
+from kubeairunway.model.documents import Deployment
+from kubeairunway.model.spec import ENGINE_TITLES, Spec
 from kubeairunway.objects.digests import digest
 from kubeairunway.objects.resources import Json
-from kubeairunway.plugin import Kind, Observed, Report, View
+from kubeairunway.plugin import Kind, Observed, Report, Request, View
+from kubeairunway.plugin.typed import read_typed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,22 @@ def is_proved(report: Report, primary: Primary, snapshot: Snapshot) -> bool:
     return now not in known
 
 
-def facts_of(snapshot: Snapshot, name: str) -> ProviderFacts | None:
-    """What is known of a provider by name."""
-    return snapshot.providers.get(name)
+def fallback_request(deployment: Deployment, facts: ProviderFacts, engine: str, primary: Kind) -> Request:
+    """A request for `status` alone, when the present spec is not what runs: the engine is the one on record."""
+    provider = facts.provider
+    overrides = None
+    if provider is not None and provider.overrides is not None:
+        overrides, problems = read_typed(
+            provider.overrides, deployment.spec.provider.overrides, "spec.provider.overrides"
+        )
+        overrides = provider.overrides() if problems else overrides
+    name = engine if engine in ENGINE_TITLES else None
+    return Request(
+        name=deployment.name,
+        namespace=deployment.namespace,
+        spec=effective_spec(deployment.spec, name, name=deployment.name),
+        versions=facts.versions,
+        primary=primary,
+        overrides=overrides,
+        settings=facts.settings,
+    )

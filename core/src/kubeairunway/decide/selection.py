@@ -68,8 +68,11 @@ def choose(
     calls: HookCalls,
     expressions: Expressions,
     kept: Kept | None = None,
+    checked: tuple[Problem, ...] | None = None,
 ) -> Decision:
     """Choose engine and provider for a deployment, or say why there is none yet or cannot be one.
+
+    `checked` is what `check_spec` said of it already; without it, it is asked.
 
     `kept` is what an earlier choice fixed for the same identity; the caller leaves it out when model, source or mode
     changed. A pin of another provider or engine moves the choice, clearing an explicit one does not.
@@ -86,7 +89,7 @@ def choose(
         set_paths=set_paths(written),
         kept=standing,
     )
-    found = check_spec(name, written)
+    found = check_spec(name, written) if checked is None else checked
     errors = errors_of(found)
     warnings = tuple(problem for problem in found if problem.warning)
     if standing is not None:

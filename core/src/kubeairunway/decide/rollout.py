@@ -1,0 +1,208 @@
+"""Bringing the cluster to what was rendered: in place where it can be, else delete, wait until gone, create."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from kubeairunway.decide.changes import Change, Need, find_change
+from kubeairunway.decide.deletion import delete_step
+from kubeairunway.decide.existing import Primary, Recorded, find_primaries
+from kubeairunway.decide.facts import ProviderFacts
+from kubeairunway.decide.ownership import annotation, is_owned
+from kubeairunway.decide.plan import EVENT_NORMAL, EVENT_WARNING, EventNote, Repairs, Snapshot, Step
+from kubeairunway.decide.rendering import Rendered
+from kubeairunway.decide.stages import carry_conditions, ready
+from kubeairunway.decide.steps import drift_events, plan_obsolete, plan_steps
+from kubeairunway.model import names
+from kubeairunway.model.reasons import ConditionType, EventReason, Reason
+from kubeairunway.objects.conditions import Condition
+from kubeairunway.objects.times import parse_time
+
+STUCK_AFTER = timedelta(minutes=5)
+"""How long a recreate waits for the old object before it is called stuck; it is never forced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """What a rollout does now, and what the status has to say of it.
+
+    `current`: the primary that lives shows this revision. `replaced`: another object is still in its place, so what
+    upstream reports is not about this revision. `exists`, `recorded`, `blocked`, `stalled`, `serving_on`: see Stage.
+    """
+
+    identity: str
+    steps: tuple[Step, ...] = ()
+    events: tuple[EventNote, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    blocked: Condition | None = None
+    stalled: bool = False
+    serving_on: bool = False
+    exists: bool = False
+    recorded: bool = False
+    replaced: bool = False
+    current: bool = False
+    after: float | None = None
+
+
+def plan_rollout(
+    snapshot: Snapshot, objects: tuple[Rendered, ...], recorded: Recorded, facts: ProviderFacts, *, settled: bool
+) -> Rollout:
+    """Plan the next writes; `settled` says that the primary is proved and runs, so that leftovers may go."""
+    uid = snapshot.deployment["metadata"]["uid"]
+    changes = tuple(_find_change(snapshot, rendered, uid) for rendered in objects)
+    primary = next(change for change in changes if change.rendered.primary)
+    identity = annotation(primary.rendered.body, names.IDENTITY)
+    stale = _find_stale(snapshot, primary)
+    if stale:
+        return _plan_recreate(snapshot, stale, identity, facts)
+    conflict = next((change for change in changes if change.need is Need.CONFLICT), None)
+    if conflict is not None:
+        return _plan_conflict(snapshot, conflict, primary, identity)
+    exists = primary.need is not Need.CREATE
+    known = recorded.identity == identity and bool(recorded.kind)
+    namespace = snapshot.deployment["metadata"]["namespace"]
+    lost = [change for change in changes if change.need is Need.CREATE and _was_recorded(snapshot, change, known=known)]
+    obsolete = plan_obsolete(snapshot.owned, changes) if settled and primary.need is Need.NOTHING else ()
+    return Rollout(
+        identity=identity,
+        steps=(*plan_steps(changes, namespace), *obsolete),
+        events=tuple(drift_events(changes, lost)),
+        conditions=tuple(_contested(changes)),
+        exists=exists,
+        recorded=exists or known,
+        current=primary.need in {Need.NOTHING, Need.WAIT, Need.REPAIR},
+        after=min((change.wait for change in changes if change.wait), default=None),
+    )
+
+
+def _find_change(snapshot: Snapshot, rendered: Rendered, uid: str) -> Change:
+    key = rendered.kind, rendered.name
+    foreign = snapshot.conflicts.get(key)
+    live = snapshot.owned.get(key) or snapshot.find(rendered.kind, rendered.name)
+    if foreign and live is None:
+        return Change(need=Need.CONFLICT, rendered=rendered, paths=(foreign,))
+    return find_change(rendered, live, uid, snapshot.memory.repairs.get(key, Repairs()), snapshot.now)
+
+
+def _find_stale(snapshot: Snapshot, primary: Change) -> tuple[tuple[Primary, tuple[str, ...]], ...]:
+    """Primaries of ours that must be gone before the new one is made, each with why."""
+    rendered = primary.rendered
+    found: list[tuple[Primary, tuple[str, ...]]] = []
+    for old in find_primaries(snapshot):
+        if (old.kind, old.name) != (rendered.kind, rendered.name):
+            found.append((old, ("kind",)))
+        elif primary.need in {Need.RECREATE, Need.GOING}:
+            found.append((old, primary.paths))
+    return tuple(found)
+
+
+def _plan_recreate(
+    snapshot: Snapshot, stale: tuple[tuple[Primary, tuple[str, ...]], ...], identity: str, facts: ProviderFacts
+) -> Rollout:
+    going = [old for old, _ in stale if old.deleting_since]
+    staying = [(old, paths) for old, paths in stale if not old.deleting_since]
+    if staying and not facts.usable:
+        message = f"Provider {facts.name} is not ready, so what runs is kept: {facts.message}"
+        return Rollout(
+            identity=identity,
+            blocked=ready(Reason.PROVIDER_NOT_READY, message),
+            exists=True,
+            recorded=True,
+            serving_on=True,
+        )
+    text = ", ".join(f"{old.kind.name} '{old.name}'" for old, _ in stale)
+    stuck, after = _find_stuck(snapshot, going)
+    if stuck:
+        message = f"{text} does not go away; remove what holds it (its finalizers), it is never forced"
+        return Rollout(
+            identity=identity,
+            blocked=ready(Reason.DELETION_STUCK, message),
+            stalled=True,
+            exists=True,
+            replaced=True,
+            events=_stuck_events(snapshot, message),
+        )
+    message = f"{text} is deleted, and made anew when it is gone"
+    return Rollout(
+        identity=identity,
+        steps=tuple(delete_step(old) for old, _ in staying),
+        events=tuple(_recreate_event(old, paths) for old, paths in staying),
+        blocked=ready(Reason.RECREATING, message),
+        exists=True,
+        replaced=True,
+        after=after,
+    )
+
+
+def _find_stuck(snapshot: Snapshot, going: Iterable[Primary]) -> tuple[bool, float | None]:
+    waits = [
+        (since + STUCK_AFTER - snapshot.now).total_seconds()
+        for old in going
+        if (since := parse_time(old.deleting_since)) is not None
+    ]
+    left = min(waits, default=STUCK_AFTER.total_seconds())
+    return left <= 0, max(left, 1.0)
+
+
+def _stuck_events(snapshot: Snapshot, message: str) -> tuple[EventNote, ...]:
+    shown = carry_conditions(snapshot.deployment, {ConditionType.READY})
+    if any(condition.reason == Reason.DELETION_STUCK for condition in shown):
+        return ()
+    return (EventNote(EVENT_WARNING, EventReason.DELETION_STUCK, message),)
+
+
+def _recreate_event(old: Primary, paths: tuple[str, ...]) -> EventNote:
+    why: dict[tuple[str, ...], str] = {
+        ("identity",): "it is for another model, provider, engine or mode",
+        ("kind",): "another kind takes its place",
+    }
+    reason = why.get(paths, f"{', '.join(paths)} cannot change in place")
+    text = f"Deleting {old.kind.name} '{old.name}' to make it anew: {reason}"
+    return EventNote(EVENT_NORMAL, EventReason.RECREATING, text)
+
+
+def _plan_conflict(snapshot: Snapshot, conflict: Change, primary: Change, identity: str) -> Rollout:
+    rendered = conflict.rendered
+    owner = conflict.paths[0] if conflict.paths else _describe_owner(conflict)
+    message = (
+        f"{rendered.kind.name} '{rendered.name}' exists and is not managed by this ModelDeployment"
+        f"{owner and f' ({owner})'}; rename one of the two or delete that object"
+    )
+    exists = primary.live is not None and is_owned(primary.live, snapshot.deployment["metadata"]["uid"])
+    shown = carry_conditions(snapshot.deployment, {ConditionType.READY})
+    known = any((row.reason, row.message) == (Reason.RESOURCE_CONFLICT, message) for row in shown)
+    events = () if known else (EventNote(EVENT_WARNING, EventReason.RESOURCE_CONFLICT, message),)
+    return Rollout(
+        identity=identity,
+        events=events,
+        blocked=ready(Reason.RESOURCE_CONFLICT, message),
+        exists=exists,
+        recorded=exists,
+        serving_on=exists,
+    )
+
+
+def _describe_owner(conflict: Change) -> str:
+    references = ((conflict.live or {}).get("metadata") or {}).get("ownerReferences") or ()
+    owner = next((ref for ref in references if ref.get("controller")), None)
+    return f"it belongs to {owner.get('kind')} '{owner.get('name')}'" if owner else ""
+
+
+def _was_recorded(snapshot: Snapshot, change: Change, *, known: bool) -> bool:
+    rendered = change.rendered
+    if rendered.primary:
+        return known
+    rows = (snapshot.deployment.get("status") or {}).get("objects") or ()
+    return known and {"apiVersion": rendered.api_version, "kind": rendered.kind.name, "name": rendered.name} in rows
+
+
+def _contested(changes: Iterable[Change]) -> Iterable[Condition]:
+    for change in changes:
+        if change.need is Need.WAIT:
+            rendered = change.rendered
+            text = (
+                f"Another writer keeps changing {rendered.kind.name} '{rendered.name}' at "
+                f"{', '.join(change.paths[:3])}; the next repair is in {change.wait:.0f} s"
+            )
+            yield Condition(ConditionType.DRIFT_CONTESTED, "True", Reason.DRIFT_CONTESTED, text)
+            return
