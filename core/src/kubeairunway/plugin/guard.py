@@ -21,6 +21,8 @@ DEADLINE = 2.0
 """Seconds a hook may take. Shipped hooks take under a millisecond; two seconds of silence is a fault."""
 
 _LONGEST_REASON = 500
+_OURS = "kubeairunway.plugin"
+_MACHINERY = frozenset({"pluggy", "stevedore", "importlib"})
 
 R = TypeVar("R")
 
@@ -171,11 +173,19 @@ def describe_error(error: BaseException, package: str) -> str:
 
 
 def find_frame(traceback: TracebackType | None, package: str) -> str:
-    """File and line of the innermost frame that belongs to the package; empty if there is none."""
-    place = ""
+    """File and line of the innermost frame that belongs to the package, or else of the innermost that is not ours."""
+    own = foreign = ""
     for frame, line in walk_tb(traceback):
         name = str(frame.f_globals.get("__name__", ""))
-        if package and name.partition(".")[0] == package:
-            file = frame.f_code.co_filename.replace("\\", "/").rsplit("/", 2)
-            place = f"{'/'.join(file[-2:] if '.' in name or file[-1] == '__init__.py' else file[-1:])}:{line}"
-    return place
+        top = name.partition(".")[0]
+        if top == package:
+            own = _show_place(name, frame.f_code.co_filename, line)
+        elif top not in _MACHINERY and not name.startswith(_OURS):
+            foreign = _show_place(name, frame.f_code.co_filename, line)
+    return own or foreign
+
+
+def _show_place(module: str, file: str, line: int) -> str:
+    """The end of the path that says enough: the file, below its package where it has one."""
+    parts = file.rsplit("/", 2)
+    return f"{'/'.join(parts[-2:] if '.' in module or parts[-1] == '__init__.py' else parts[-1:])}:{line}"

@@ -63,12 +63,12 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """A provider that can be called; `kinds` maps each declared kind to the core's copy of it."""
+    """A provider that can be called; `kinds` has the declared ones by group and name."""
 
     hooks: Any  # pluggy's relay makes its attributes at run time
     guard: Guard
     implemented: frozenset[str]
-    kinds: Mapping[Kind, Kind]
+    kinds: Mapping[tuple[str, str], Kind]
 
 
 class Registry:
@@ -235,7 +235,7 @@ def _load_candidate(candidate: Candidate, guard: Guard, import_deadline: float) 
     if not isinstance(declared, Provider):
         return _make_package(candidate, *declared), None
     implemented = frozenset(name for name in HOOKS if getattr(manager.hook, name).get_hookimpls())
-    kinds = MappingProxyType({kind: kind for kind in declared.kinds})
+    kinds = MappingProxyType({(kind.group, kind.name): kind for kind in declared.kinds})
     package = _make_package(candidate, LoadState.LOADED, "", declared)
     return package, _Loaded(manager.hook, guard, implemented, kinds)
 

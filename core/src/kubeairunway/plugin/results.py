@@ -57,8 +57,8 @@ def check_bid(value: object) -> Bid | None:
     return Bid(_number(bid.priority, "Bid.priority", 0, 100), _text(bid.reason, "Bid.reason"))
 
 
-def check_rendering(value: object, kinds: Mapping[Kind, Kind]) -> Rendering:
-    """The result of `render`, for a provider that declared `kinds` (each is its own value: the core's copy)."""
+def check_rendering(value: object, kinds: Mapping[tuple[str, str], Kind]) -> Rendering:
+    """The result of `render`, for a provider that declared `kinds`: the core's copies, by group and name."""
     rendering = _instance(value, Rendering, "a Rendering")
     primary = _check_manifest(rendering.primary, "Rendering.primary", kinds)
     before, after = (
@@ -97,12 +97,13 @@ def check_report(value: object) -> Report:
     )
 
 
-def _check_manifest(value: object, place: str, kinds: Mapping[Kind, Kind]) -> Manifest:
+def _check_manifest(value: object, place: str, kinds: Mapping[tuple[str, str], Kind]) -> Manifest:
     manifest = _instance(value, Manifest, f"a Manifest in {place}")
-    kind = manifest.kind
-    if not isinstance(kind, Kind) or kind not in kinds:
-        names = ", ".join(sorted(known.name for known in kinds))
-        shown = kind.name if isinstance(kind, Kind) else _show(kind)
+    rendered = manifest.kind
+    kind = kinds.get((rendered.group, rendered.name)) if isinstance(rendered, Kind) else None
+    if kind is None:
+        names = ", ".join(sorted(known.name for known in kinds.values()))
+        shown = rendered.name if isinstance(rendered, Kind) else _show(rendered)
         raise UnusableError(f"{place}.kind is {shown}, which provider() does not declare; use one of: {names}")
     place = f"{place} ({kind.name})"
     suffix = _text(manifest.suffix, f"{place}.suffix")
@@ -111,7 +112,7 @@ def _check_manifest(value: object, place: str, kinds: Mapping[Kind, Kind]) -> Ma
             f"{place}.suffix is {suffix!r}; use lower-case letters, digits and inner hyphens, at most 63"
         )
     return Manifest(
-        kinds[kind],
+        kind,
         _check_body(manifest.body, f"{place}.body"),
         suffix,
         _check_metadata(manifest.labels, f"{place}.labels", _check_label),
