@@ -155,9 +155,9 @@ RESULTS: dict[str, tuple[str, Callable[[], Any], str]] = {
     "no primary": ("render", lambda: Rendering(None), "a Manifest in Rendering.primary"),  # type: ignore[arg-type]  # the mistake under test
     "after is no tuple": (
         "render",
-        lambda: Rendering(thing().primary, after=3),
+        lambda: Rendering(thing().primary, after=3),  # type: ignore[arg-type]  # the mistake under test
         "a tuple of Manifest in Rendering.after",
-    ),  # type: ignore[arg-type]  # the mistake under test
+    ),
     "metadata": ("render", lambda: thing(body={"metadata": {"namespace": "kube-system"}}), "has metadata, which is"),
     "status": ("render", lambda: thing(body={"status": {}}), "has status, which is the core's"),
     "apiVersion": ("render", lambda: thing(body={"apiVersion": "v1"}), "has apiVersion"),

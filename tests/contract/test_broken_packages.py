@@ -255,7 +255,7 @@ def surprise(request: Request, client: Any) -> None: ...
 async def later(request: Request) -> None: ...
 
 
-HOOKS = {
+HOOKS: dict[str, tuple[dict[str, Any], str]] = {
     "misspelt": ({"renders": lambda request: request}, "renders is no hook of contract 1; did you mean render?"),
     "unknown": ({"xyzzy": lambda request: request}, "xyzzy is no hook of contract 1; known are provider, validate"),
     "too many arguments": ({"validate": surprise}, "validate asks for client; it gets request"),

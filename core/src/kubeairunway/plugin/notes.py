@@ -18,6 +18,7 @@ import fcntl
 import json
 import mmap
 import os
+import re
 import struct
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,9 @@ FROZEN = 15.0
 
 _SLOT = 512
 _HEAD = struct.Struct("=Bd")  # open or not, start in seconds since the epoch
+_WORDS = ("provider", "version", "operation", "subject")  # each ended by a zero byte
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_END_OF_TIME = 2**33  # a start that no datetime could show was never written by us
 _LONGEST_STACKS = 16_384
 
 
@@ -174,7 +178,7 @@ def _accuse(directory: Path, calls: bytes, stacks: int, frozen: float) -> None:
         return
     text = os.pread(stacks, _LONGEST_STACKS, 0).decode(errors="replace")
     for left in _read_leftovers(calls):
-        if state.st_mtime - left.started < frozen / 2 or "/" in left.provider:
+        if state.st_mtime - left.started < frozen / 2:
             continue
         started = datetime.fromtimestamp(left.started, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         found = Quarantine(
@@ -197,7 +201,9 @@ def _read_leftovers(calls: bytes) -> tuple[_Leftover, ...]:
     for offset in range(0, len(calls) - _SLOT + 1, _SLOT):
         is_open, started = _HEAD.unpack_from(calls, offset)
         words = calls[offset + _HEAD.size : offset + _SLOT].split(b"\0")
-        if is_open == 1 and words[0]:
-            provider, version, operation, subject = (word.decode(errors="replace") for word in words[:4])
+        if is_open != 1 or len(words) < len(_WORDS) or not 0 < started < _END_OF_TIME:
+            continue
+        provider, version, operation, subject = (word.decode(errors="replace") for word in words[: len(_WORDS)])
+        if _NAME.fullmatch(provider):  # it becomes a file's name
             found.append(_Leftover(provider, version, operation, subject, started))
     return tuple(found)
