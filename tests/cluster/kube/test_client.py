@@ -92,7 +92,9 @@ async def test_a_list_honours_selectors_and_can_be_metadata_only(client: Client,
     await client.create(CONFIG_MAPS, config_map(ns, "other"))
     (by_label,) = [page async for page in client.list_pages(CONFIG_MAPS, namespace=ns, labels="mine=yes")]
     (by_field,) = [page async for page in client.list_pages(CONFIG_MAPS, namespace=ns, fields="metadata.name=other")]
-    (bare,) = [page async for page in client.list_pages(CONFIG_MAPS, namespace=ns, labels="mine=yes", metadata_only=True)]
+    (bare,) = [
+        page async for page in client.list_pages(CONFIG_MAPS, namespace=ns, labels="mine=yes", metadata_only=True)
+    ]
     assert [item["metadata"]["name"] for item in by_label.items] == ["labelled"]
     assert [item["metadata"]["name"] for item in by_field.items] == ["other"]
     assert "data" in by_label.items[0]
@@ -132,9 +134,7 @@ async def test_apply_can_neither_create_nor_touch_an_object_with_another_uid(cli
     assert (await client.get(CONFIG_MAPS, "one", ns))["metadata"] == stranger["metadata"]
 
 
-async def test_apply_of_a_custom_resource_and_its_status_spares_another_uid_too(
-    client: Client, ns: str, widgets: Resource
-) -> None:
+async def test_apply_of_a_custom_resource_spares_another_uid_too(client: Client, ns: str, widgets: Resource) -> None:
     first = await client.create(widgets, widget(ns, a=1))
     await client.delete(widgets, "one", ns, uid=first["metadata"]["uid"])
     stale = with_uid(widget(ns, a=2), first)
@@ -143,11 +143,26 @@ async def test_apply_of_a_custom_resource_and_its_status_spares_another_uid_too(
             await apply(widgets, stale)
         assert is_conflict(caught.value) or is_missing(caught.value)
     stranger = await client.create(widgets, widget(ns, b=1))
-    for apply in (client.apply, client.apply_in_place, client.apply_status):
+    for apply in (client.apply, client.apply_in_place):
         with pytest.raises(ApiError) as caught:
             await apply(widgets, stale)
         assert is_conflict(caught.value)
     assert await client.get(widgets, "one", ns) == stranger
+
+
+async def test_only_the_resource_version_keeps_a_status_off_another_object_of_that_name(
+    client: Client, ns: str, widgets: Resource
+) -> None:
+    first = await client.create(widgets, widget(ns, a=1))
+    await client.delete(widgets, "one", ns, uid=first["metadata"]["uid"])
+    await client.create(widgets, widget(ns, b=1))
+    stale = with_uid(widget(ns), first) | {"status": {"phase": "Old"}}
+    stale["metadata"]["resourceVersion"] = first["metadata"]["resourceVersion"]
+    with pytest.raises(ApiError) as caught:
+        await client.apply_status(widgets, stale)
+    assert is_conflict(caught.value)
+    del stale["metadata"]["resourceVersion"]
+    assert (await client.apply_status(widgets, stale))["status"] == {"phase": "Old"}
 
 
 async def test_plain_apply_after_create_leaves_removed_fields_which_is_why_in_place_adopts(

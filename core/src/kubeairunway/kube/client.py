@@ -157,7 +157,11 @@ class Client:
         return await self._apply(resource, body, None, force=force)
 
     async def apply_status(self, resource: Resource, body: Json) -> Json:
-        """Server-side apply of the status; a stale resourceVersion in the body is ApiError 409."""
+        """Server-side apply of the status subresource, bound to the resourceVersion that the body carries.
+
+        Send one: the API server ignores a wrong uid here (a status never changes metadata), so only the version keeps
+        this status off another object of the same name. Raises ApiError 409 when it is stale, ValueError without uid.
+        """
         _require_uid(body)
         return await self._apply(resource, body, "status", force=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from http import HTTPStatus
 from importlib.metadata import version
@@ -90,7 +90,7 @@ class HttpTransport:
             opening = session.get(self._url(path, query), headers=headers, timeout=timeout, **self._options)
             with _translated(f"GET {path}"):
                 response = await opening
-            with closing(response):
+            with _aborting(response):
                 if response.status < HTTPStatus.BAD_REQUEST:
                     yield _split_lines(response.content, f"GET {path}")
                     return
@@ -105,6 +105,7 @@ class HttpTransport:
         for session in (self._requests, self._streams):
             if session is not None:
                 await session.close()
+        await asyncio.sleep(0)  # lets aborted sockets close before the loop may end
 
     async def _send(
         self,
@@ -208,6 +209,17 @@ async def _split_lines(content: aiohttp.StreamReader, what: str) -> AsyncIterato
                     yield line
     if any(parts):
         raise TransportError(f"{what}: the stream was cut in the middle of a line")
+
+
+@contextmanager
+def _aborting(response: aiohttp.ClientResponse) -> Iterator[None]:
+    """End a stream's connection at once: nobody would wait for the farewell that TLS wants to exchange."""
+    try:
+        yield
+    finally:
+        if response.connection is not None and response.connection.transport is not None:
+            response.connection.transport.abort()
+        response.close()
 
 
 @contextmanager

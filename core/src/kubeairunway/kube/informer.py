@@ -102,6 +102,11 @@ class Informer:
         """Whether the store has held a whole list; stays true while the connection is lost."""
         return self._synced.is_set()
 
+    @property
+    def seen(self) -> int:
+        """The resourceVersion up to which the store has followed the server; 0 before the first list."""
+        return self._seen
+
     async def wait_synced(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - the answer is a bool, no exception
         """Wait for the first whole list; false after `timeout` seconds."""
         try:
