@@ -65,9 +65,7 @@ class _Parser(argparse.ArgumentParser):
 Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
 
 
-def _command(
-    commands: Commands[_Parser], name: str, summary: str, description: str
-) -> argparse.ArgumentParser:
+def _command(commands: Commands[_Parser], name: str, summary: str, description: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         name,
         help=summary,

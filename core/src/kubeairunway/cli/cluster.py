@@ -1,0 +1,172 @@
+"""What `--live` reads from a cluster: provider configs, served versions, and a deployment by name."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from kubeairunway.decide.provider_config import OperatorState, PackageFacts, Upstream, read_facts
+from kubeairunway.errors import ApiError, KubeError
+from kubeairunway.kube.client import Client
+from kubeairunway.kube.config import ClusterConfig, load_config
+from kubeairunway.kube.discovery import Discovery
+from kubeairunway.kube.http_transport import HttpTransport
+from kubeairunway.model.names import GROUP, MODEL_DEPLOYMENT, PROVIDER_CONFIG, VERSION
+from kubeairunway.model.reasons import ConfigCondition, ConfigReason
+from kubeairunway.objects.conditions import find_condition
+from kubeairunway.objects.resources import Resource
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import AsyncIterator, Mapping
+
+    from kubeairunway.decide.facts import ProviderFacts
+    from kubeairunway.decide.preview import Served
+    from kubeairunway.plugin import Kind, Provider
+
+DEPLOYMENTS: Final = Resource(GROUP, VERSION, MODEL_DEPLOYMENT, "modeldeployments")
+CONFIGS: Final = Resource(GROUP, VERSION, PROVIDER_CONFIG, "inferenceproviderconfigs", namespaced=False)
+CONNECTIONS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """The cluster's facts, the namespace of the kubeconfig, and the deployment asked for."""
+
+    providers: Mapping[str, ProviderFacts]
+    namespace: str
+    deployment: Mapping[str, Any] | None = None
+
+
+def read_cluster(
+    options: argparse.Namespace,
+    packages: Mapping[str, PackageFacts],
+    given: Mapping[str, Mapping[str, Any]],
+    served: Served,
+) -> ClusterView:
+    """Ask the cluster once. `given` configs and `served` versions take the place of what it says.
+
+    Raises SettingsError for the kubeconfig, KubeError for the cluster.
+    """
+    config = load_config(Path(options.kubeconfig).expanduser() if options.kubeconfig else None, options.context)
+    return asyncio.run(_read(config, options, packages, given, served))
+
+
+async def _read(
+    config: ClusterConfig,
+    options: argparse.Namespace,
+    packages: Mapping[str, PackageFacts],
+    given: Mapping[str, Mapping[str, Any]],
+    served: Served,
+) -> ClusterView:
+    async with _connect(config) as client:
+        deployment = None
+        if options.name:
+            deployment = await _read_deployment(client, options.name, options.namespace or config.namespace)
+        configs = await _read_configs(client)
+        discovery = Discovery(client)
+        await discovery.refresh()
+    now = datetime.now(UTC)
+    facts = {}
+    for name in sorted({*packages, *configs, *given}):
+        package = packages.get(name, PackageFacts(provider=None))
+        facts[name] = _judge(name, package, _merge(configs.get(name), given.get(name)), discovery, served, now)
+    return ClusterView(facts, config.namespace, deployment)
+
+
+@asynccontextmanager
+async def _connect(config: ClusterConfig) -> AsyncIterator[Client]:
+    transport = HttpTransport(config, connections=CONNECTIONS)
+    try:
+        yield Client(transport)
+    finally:
+        await transport.close()
+
+
+async def _read_deployment(client: Client, name: str, namespace: str) -> dict[str, Any]:
+    try:
+        return await client.get(DEPLOYMENTS, name, namespace)
+    except ApiError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        raise KubeError(f"there is no ModelDeployment {name} in namespace {namespace}") from error
+
+
+async def _read_configs(client: Client) -> dict[str, dict[str, Any]]:
+    configs: dict[str, dict[str, Any]] = {}
+    try:
+        async for page in client.list_pages(CONFIGS):
+            configs |= {item["metadata"]["name"]: item for item in page.items}
+    except ApiError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        hint = "kubeairunway crds | kubectl apply --server-side -f -"
+        raise KubeError(f"the cluster has no InferenceProviderConfig kind; install the CRDs: {hint}") from error
+    return configs
+
+
+def _merge(live: Mapping[str, Any] | None, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """A config of the input has its own spec, and the status of the cluster's."""
+    if live is None or given is None:
+        return given or live
+    return {**live, "spec": given.get("spec") or {}}
+
+
+def _judge(
+    name: str,
+    package: PackageFacts,
+    config: Mapping[str, Any] | None,
+    discovery: Discovery,
+    served: Served,
+    now: datetime,
+) -> ProviderFacts:
+    provider = package.provider
+    if provider is None:
+        reason = package.reason or f"its package is not installed here, so it cannot be asked{_name_package(config)}"
+        return read_facts(name, replace(package, reason=reason), config, Upstream(served={}), now)
+    versions = _find_versions(provider, discovery, served)
+    facts = read_facts(name, package, config, Upstream(served=versions, operator=_operator(config)), now)
+    if config is None:
+        message = "the cluster has no InferenceProviderConfig of that name: no controller has loaded its package"
+        return replace(facts, ready=False, reason=ConfigReason.PACKAGE_MISSING, message=message)
+    return facts
+
+
+def _name_package(config: Mapping[str, Any] | None) -> str:
+    declared = ((config or {}).get("status") or {}).get("declared") or {}
+    package = declared.get("package") or {}
+    if not package.get("distribution"):
+        return ""
+    return f"; pip install {package['distribution']}=={package.get('version', '')}"
+
+
+def _find_versions(provider: Provider, discovery: Discovery, served: Served) -> dict[Kind, str]:
+    versions: dict[Kind, str] = {}
+    for kind in (*provider.kinds, *provider.children):
+        if (kind.group, kind.name) in served:
+            version = served[kind.group, kind.name]
+            if version in kind.versions:
+                versions[kind] = version
+            continue
+        found = discovery.resource(kind.group, kind.name, kind.versions)
+        if found is not None:
+            versions[kind] = found.version
+    return versions
+
+
+def _operator(config: Mapping[str, Any] | None) -> OperatorState:
+    """What the controller saw of the upstream operator when it last looked."""
+    rows = ((config or {}).get("status") or {}).get("conditions")
+    row = find_condition(rows, ConfigCondition.OPERATOR_READY)
+    if row is None:
+        return OperatorState.NOT_NEEDED
+    if row["status"] == "Unknown":
+        return OperatorState.UNKNOWN
+    if row["status"] == "True":
+        return OperatorState.READY
+    return OperatorState.MISSING if row["reason"] == ConfigReason.OPERATOR_MISSING else OperatorState.NOT_READY

@@ -1,0 +1,114 @@
+"""`kubeairunway explain`: which engine and provider a deployment gets, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubeairunway.cli.exit_codes import ExitCode
+from kubeairunway.cli.output import format_values, format_yaml, write
+from kubeairunway.cli.situation import Case, decide_cases
+from kubeairunway.decide.effective import cel_view
+from kubeairunway.decide.explanation import Candidate, Explanation, RuleVerdict, to_json
+from kubeairunway.model.spec import ENGINE_TITLES
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from kubeairunway.model import Problem
+
+OUTCOMES = {"matched": "matches", "notMatched": "does not match", "error": "cannot be evaluated"}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the explanation of every deployment given."""
+    cases = decide_cases(options)
+    if options.output == "table":
+        write("\n\n".join("\n".join(describe_case(case, with_spec=options.spec)) for case in cases))
+    else:
+        write(format_values([case_json(case) for case in cases], options.output))
+    return ExitCode.REFUSED if any(case.refused for case in cases) else ExitCode.OK
+
+
+def describe_case(case: Case, *, with_spec: bool = False) -> Iterator[str]:
+    """Yield the lines that explain one deployment to a person."""
+    decision = case.preview.decision if case.preview else None
+    yield f"{case.namespace}/{case.name or '(no name)'}: {_verdict(case)}"
+    for problem in case.problems:
+        yield f"  {'warning' if problem.warning else 'error'}: {case.locate(problem)}: {_say(problem)}"
+    if decision is not None:
+        yield f"  {decision.explanation.message}"
+        yield from _describe_trials(decision.explanation)
+        if with_spec:
+            yield "  effective spec:"
+            yield from (f"    {line}" for line in format_yaml([cel_view(decision.spec)]).splitlines())
+
+
+def _verdict(case: Case) -> str:
+    if case.preview is None:
+        return "cannot be read"
+    decision = case.preview.decision
+    if decision is None:
+        return case.preview.obstacle or "nothing is decided"
+    if case.refused:
+        return f"refused: {case.preview.obstacle}" if case.preview.obstacle else "no provider runs it"
+    engine = ENGINE_TITLES[decision.engine] if decision.engine else "no engine"
+    return f"{decision.provider} runs it on {engine}{' (kept)' if decision.kept else ''}"
+
+
+def _say(problem: Problem) -> str:
+    named = not problem.path or problem.path in problem.message
+    return problem.message if named else f"{problem.path}: {problem.message}"
+
+
+def _describe_trials(explanation: Explanation) -> Iterator[str]:
+    for trial in explanation.trials:
+        yield ""
+        yield f"  {ENGINE_TITLES[trial.engine]}"
+        for candidate in trial.candidates:
+            yield from _describe_candidate(candidate, won=candidate.provider == trial.provider)
+
+
+def _describe_candidate(candidate: Candidate, *, won: bool) -> Iterator[str]:
+    verdict = "chosen" if won else "eligible" if candidate.eligible else "not eligible"
+    score = "" if candidate.score is None else f", score {candidate.score}"
+    origin = " (administrator)" if candidate.administrator else ""
+    yield f"    {'*' if won else '-'} {candidate.provider}: {verdict}{score}{origin}: {candidate.message}"
+    for rule in candidate.rules:
+        yield f"        {_describe_rule(rule)}"
+    if candidate.bid is not None:
+        yield f"        bid {candidate.bid.priority}: {candidate.bid.reason}"
+    for problem in candidate.problems:
+        yield f"        {'warning' if problem.warning else 'error'}: {_say(problem)}"
+    if candidate.remedy:
+        yield f"        to make it win: {candidate.remedy}"
+
+
+def _describe_rule(rule: RuleVerdict) -> str:
+    whose = "the administrator's" if rule.administrator else "the package's"
+    replaced = ", in place of the package's" if rule.replaced else ""
+    error = f": {rule.error}" if rule.error else ""
+    condition = " ".join(rule.condition.split())
+    return f"rule {rule.name} ({whose}{replaced}, {rule.priority}) {OUTCOMES[rule.outcome]}{error}: {condition}"
+
+
+def case_json(case: Case) -> dict[str, Any]:
+    """Return the whole explanation of one deployment."""
+    row: dict[str, Any] = {"name": case.name, "namespace": case.namespace, "accepted": not case.refused}
+    if case.document is not None:
+        row["source"] = case.document.place
+    row["problems"] = [
+        {
+            "path": problem.path,
+            "code": problem.code,
+            "message": problem.message,
+            "warning": problem.warning,
+            "at": case.locate(problem),
+        }
+        for problem in case.problems
+    ]
+    decision = case.preview.decision if case.preview else None
+    if decision is not None:
+        row["explanation"] = to_json(decision.explanation)
+        row["effectiveSpec"] = cel_view(decision.spec)
+    return row

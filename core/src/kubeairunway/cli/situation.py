@@ -1,0 +1,172 @@
+"""What a decision of the command line is made from: the documents given, the installed providers, perhaps a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from kubeairunway.cli.input_files import Document, read_documents
+from kubeairunway.cli.output import note
+from kubeairunway.decide.expressions import Expressions
+from kubeairunway.decide.preview import Preview, as_new, assume_facts, preview
+from kubeairunway.decide.provider_config import PackageFacts
+from kubeairunway.errors import SettingsError
+from kubeairunway.model.documents import read_deployment, read_provider_config
+from kubeairunway.model.names import MODEL_DEPLOYMENT, PROVIDER_CONFIG
+from kubeairunway.plugin.registry import LoadState, Registry, load_registry
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping
+
+    from kubeairunway.decide.facts import ProviderFacts
+    from kubeairunway.model import Problem
+
+DEFAULT_NAMESPACE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One ModelDeployment and what is decided for it; `preview` is None if the document cannot be read as one.
+
+    `document` is where it stands in the input, None for a live one.
+    """
+
+    name: str
+    namespace: str
+    document: Document | None
+    problems: tuple[Problem, ...]
+    preview: Preview | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing would be created for it."""
+        if self.preview is None:
+            return True
+        decision = self.preview.decision
+        return decision is None or not decision.provider or bool(self.preview.errors)
+
+    def locate(self, problem: Problem) -> str:
+        """Return where a problem is: file, document and line, or the live object."""
+        return self.document.locate(problem) if self.document else f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """The documents by what they are."""
+
+    deployments: tuple[Document, ...]
+    configs: Mapping[str, Mapping[str, Any]]
+
+
+def decide_cases(options: argparse.Namespace) -> list[Case]:
+    """Return every deployment that the options name, with its decision. Raises SettingsError and KubeError."""
+    if bool(options.name) == bool(options.filename):
+        raise SettingsError("give either the NAME of a ModelDeployment in the cluster, or documents with -f")
+    served = read_served(options.served)
+    given = _sort_documents(read_documents(options.filename))
+    with contextlib.closing(_load_providers(options)) as registry:
+        packages = package_facts(registry)
+        live: Mapping[str, Any] | None = None
+        if options.live or options.name:
+            from kubeairunway.cli.cluster import read_cluster  # noqa: PLC0415 - only --live pays for it
+
+            seen = read_cluster(options, packages, given.configs, served)
+            facts, namespace, live = seen.providers, seen.namespace, seen.deployment
+        else:
+            facts, namespace = assume_facts(packages, given.configs, served), DEFAULT_NAMESPACE
+        decide = _Decider(registry, facts, options.namespace or namespace)
+        if live is not None:
+            return [decide.judge_live(live)]
+        return [decide.judge(document) for document in given.deployments]
+
+
+class _Decider:
+    """Decides one deployment after the other, compiling each rule once."""
+
+    def __init__(self, registry: Registry, facts: Mapping[str, ProviderFacts], namespace: str) -> None:
+        self._registry = registry
+        self._facts = facts
+        self._namespace = namespace
+        self._expressions = Expressions()
+        self._now = datetime.now(UTC)
+
+    def judge(self, document: Document) -> Case:
+        """Return the case of a document."""
+        deployment, problems = read_deployment(document.value)
+        meta = document.value.get("metadata")
+        meta = meta if isinstance(meta, dict) else {}
+        name, namespace = str(meta.get("name") or ""), str(meta.get("namespace") or self._namespace)
+        if deployment is None:
+            return Case(name, namespace, document, problems)
+        seen = self._preview(as_new(document.value, self._namespace))
+        return Case(name, namespace, document, seen.plan.problems, seen)
+
+    def judge_live(self, obj: Mapping[str, Any]) -> Case:
+        """Return the case of an object of the cluster."""
+        seen = self._preview(dict(obj))
+        meta = obj["metadata"]
+        return Case(meta["name"], meta["namespace"], None, seen.plan.problems, seen)
+
+    def _preview(self, deployment: dict[str, Any]) -> Preview:
+        return preview(deployment, self._facts, self._registry, self._expressions, now=self._now)
+
+
+def read_served(values: list[str]) -> dict[tuple[str, str], str]:
+    """Return versions by group and kind from `--served`. Raises SettingsError."""
+    served = {}
+    for value in values:
+        group, version, kind, *more = (*value.split("/"), "", "")[:4] if value.count("/") == 2 else ("", "", "", "")  # noqa: PLR2004 - three parts
+        if not (version and kind) or any(more):
+            raise SettingsError(f"--served {value!r}: give GROUP/VERSION/KIND, for example kaito.sh/v1beta1/Workspace")
+        served[group, kind] = "" if version == "-" else version
+    return served
+
+
+def package_facts(registry: Registry) -> dict[str, PackageFacts]:
+    """Return each installed package; a note says which ones are not loaded, and why."""
+    for package in registry.packages:
+        if package.state not in {LoadState.LOADED, LoadState.DISABLED}:
+            note(f"provider {package.name} is left out: {package.state}: {package.reason}")
+    return {
+        package.name: PackageFacts(
+            provider=package.provider,
+            reason=package.reason,
+            distribution=package.distribution,
+            version=package.version,
+        )
+        for package in registry.packages
+    }
+
+
+def _load_providers(options: argparse.Namespace) -> Registry:
+    registry = load_registry(disabled=options.disable_provider, only=options.provider or None)
+    known = {package.name for package in registry.packages}
+    for name in options.provider:
+        if name not in known:
+            registry.close()
+            raise SettingsError(f"--provider {name}: no provider of that name is installed")
+    return registry
+
+
+def _sort_documents(documents: list[Document]) -> _Input:
+    deployments = tuple(document for document in documents if document.kind == MODEL_DEPLOYMENT)
+    if documents and not deployments:
+        kinds = ", ".join(sorted({document.kind or "no kind" for document in documents}))
+        raise SettingsError(f"{documents[0].place}: there is no ModelDeployment in the input, only: {kinds}")
+    for document in documents:
+        if document.kind not in {MODEL_DEPLOYMENT, PROVIDER_CONFIG}:
+            note(f"{document.place}: skipped, kind {document.kind or '(none)'}")
+    return _Input(deployments, dict(_read_configs(documents)))
+
+
+def _read_configs(documents: list[Document]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for document in documents:
+        if document.kind == PROVIDER_CONFIG:
+            config, problems = read_provider_config(document.value)
+            if config is None:
+                texts = (f"{document.locate(problem)}: {problem.message}" for problem in problems)
+                raise SettingsError("; ".join(texts))
+            yield config.name, document.value
