@@ -73,10 +73,13 @@ class Cluster:
         listing = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
         self.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(listing))
 
-    def install_crds(self, paths: Iterable[Path]) -> None:
-        """Apply the CRDs of files or directories and wait until they are served."""
-        files = [argument for path in paths for argument in ("-f", str(path))]
-        applied = self.kubectl("apply", "--server-side", "--force-conflicts", "-o", "name", *files).stdout.split()
+    def install_crds(self, sources: Iterable[Path | str]) -> None:
+        """Apply CRDs, from files or directories (paths) or as YAML (text), and wait until they are served."""
+        apply = ("apply", "--server-side", "--force-conflicts", "-o", "name")
+        applied: list[str] = []
+        for source in sources:
+            place, text = (str(source), None) if isinstance(source, Path) else ("-", source)
+            applied += self.kubectl(*apply, "-f", place, input=text).stdout.split()
         crds = [name for name in applied if name.startswith("customresourcedefinition")]
         if crds:
             self.kubectl("wait", "--for=condition=Established", f"--timeout={CRD_SECONDS}s", *crds)

@@ -9,7 +9,7 @@ import stat
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from kubeairunway.errors import SettingsError
 from kubeairunway_dev.controlplane import components, nodes
@@ -32,7 +32,7 @@ from kubeairunway_dev.errors import ControlPlaneError
 from kubeairunway_dev.places import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
 READY_SECONDS = 90.0
@@ -61,7 +61,7 @@ class ControlPlane(Cluster):
         scheduler: bool = True,
         data_dir: Path | None = None,
         audit: bool = False,
-        crds: Sequence[Path] = (),
+        crds: Sequence[Path | str] = (),
     ) -> None:
         if nodes and not (controller_manager and scheduler):
             raise SettingsError("nodes need the controller manager (which makes them schedulable) and the scheduler")
@@ -137,6 +137,10 @@ class ControlPlane(Cluster):
         """Send one request as the administrator. Raises OSError if no answer came."""
         return self._rest.request(method, path, body)
 
+    def watch(self, path: str, version: str, seconds: int) -> Iterator[Any]:
+        """Yield a collection's watch events after `version`, for `seconds`. Raises OSError if the connection fails."""
+        return self._rest.watch(path, version, seconds)
+
     def kill_apiserver(self) -> None:
         """End the API server with SIGKILL; `restart_apiserver` brings it back."""
         self._family.kill(APISERVER)
@@ -146,6 +150,18 @@ class ControlPlane(Cluster):
         self._family.kill(APISERVER)
         self._launch_apiserver()
         self._wait("the API server", self._is_ready)
+
+    def start_beside(self, name: str, command: Sequence[str]) -> Path:
+        """Start a program that ends with the control plane and return its log; it finds the cluster by KUBECONFIG.
+
+        From then on `check` reports its death like a component's.
+        """
+        self._family.start(name, command, self.env())
+        return self._family.log(name)
+
+    def stop_beside(self, name: str) -> None:
+        """End a program started by `start_beside` with SIGTERM."""
+        self._family.stop(name)
 
     def add_nodes(self, count: int, gpus: int, *, prefix: str = "node") -> None:
         """Add nodes `PREFIX-0`, `PREFIX-1`, ... with `gpus` GPUs each and wait until pods can be scheduled on them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import ssl
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 REQUEST_SECONDS = 10.0
@@ -38,6 +40,18 @@ class RestClient:
 
     def request(self, method: str, path: str, body: Any = None) -> Answer:  # noqa: ANN401 - JSON
         """Send one request and return its answer, whatever its status. Raises OSError if none came."""
+        with self._send(method, path, body) as response:
+            return Answer(response.status, response.read())
+
+    def watch(self, path: str, version: str, seconds: int) -> Iterator[Any]:
+        """Yield what happens to a collection after `version`, as it happens, for `seconds`. Raises OSError."""
+        query = f"watch=1&timeoutSeconds={seconds}&resourceVersion={version}"
+        with self._send("GET", f"{path}?{query}", None) as response:
+            for line in response:
+                yield json.loads(line)
+
+    @contextlib.contextmanager
+    def _send(self, method: str, path: str, body: Any) -> Iterator[http.client.HTTPResponse]:  # noqa: ANN401 - JSON
         connection = http.client.HTTPSConnection(self._host, context=self._context, timeout=REQUEST_SECONDS)
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         data = None if body is None else json.dumps(body)
@@ -45,8 +59,7 @@ class RestClient:
             headers["Content-Type"] = "application/json"
         try:
             connection.request(method, path, body=data, headers=headers)
-            response = connection.getresponse()
-            return Answer(response.status, response.read())
+            yield connection.getresponse()
         except http.client.HTTPException as error:
             raise ConnectionError(f"{method} {path}: {error!r}") from error
         finally:

