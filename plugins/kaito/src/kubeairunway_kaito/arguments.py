@@ -76,5 +76,5 @@ def _field_arguments(request: Request) -> dict[str, str]:
 
 
 def _quote(text: str) -> str:
-    escaped = re.sub(r'[^ -~]|["\\]', lambda match: f"\\U{ord(match[0]):08X}", text)
-    return f'"{escaped}"'
+    escaped = re.sub(r'["\\]', r"\\\g<0>", text)
+    return '"' + re.sub(r"[^ -~]", lambda match: f"\\U{ord(match[0]):08X}", escaped) + '"'

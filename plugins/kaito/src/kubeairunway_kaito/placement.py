@@ -53,9 +53,9 @@ def require_node_labels(request: Request) -> Mapping[str, str]:
     of NVIDIA's GPU feature discovery: gpu.count picks nodes that have just as many.
     """
     labels = {"kubernetes.io/os": "linux"}
-    gpu = request.spec.resources.gpu
-    if gpu.count and gpu.type == NVIDIA:
+    gpu, presets = request.spec.resources.gpu, request.spec.engine.type == "vllm"
+    if gpu.count and (presets or gpu.type == NVIDIA):
         labels["nvidia.com/gpu.present"] = "true"
-        if request.spec.engine.type == "vllm" and not find_instance_type(request):
-            labels["nvidia.com/gpu.count"] = str(gpu.count)
+    if presets and not find_instance_type(request):
+        labels["nvidia.com/gpu.count"] = str(gpu.count)
     return labels

@@ -33,12 +33,13 @@ def render_deployment(request: Request) -> Rendering:
 
 def _inference_set(request: Request, inference: dict[str, Any]) -> Manifest:
     annotations = _annotations(request)
-    template: dict[str, Any] = {"inference": inference}
+    template: dict[str, Any] = {}
     if annotations:
         # Workspaces get them from the template; the set reads its own for its benchmark condition.
         template["metadata"] = {"annotations": annotations}
     if instance_type := find_instance_type(request):
         template["resource"] = {"instanceType": instance_type}
+    template["inference"] = inference
     spec = {"replicas": request.spec.scaling.replicas, "labelSelector": _node_selector(request), "template": template}
     return Manifest(INFERENCE_SET, {"spec": spec}, annotations=annotations)
 
@@ -85,11 +86,9 @@ def _pod_template(request: Request) -> dict[str, Any]:
     spec: dict[str, Any] = {"containers": [_runner(request)]}
     if request.spec.tolerations:
         spec["tolerations"] = [row.model_dump(exclude_none=True) for row in request.spec.tolerations]
-    template: dict[str, Any] = {"spec": spec}
     named = {"labels": dict(metadata.labels), "annotations": dict(metadata.annotations)}
-    if kept := {key: value for key, value in named.items() if value}:
-        template["metadata"] = kept
-    return template
+    kept = {key: value for key, value in named.items() if value}
+    return {"metadata": kept, "spec": spec} if kept else {"spec": spec}
 
 
 def choose_image(request: Request) -> str:

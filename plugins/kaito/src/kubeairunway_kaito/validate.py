@@ -143,6 +143,11 @@ def _check_runner(request: Request) -> Iterator[Problem]:
         yield Problem(
             "spec.env", "DuplicateToken", f"secrets.huggingFaceToken sets {HF_TOKEN} already; keep one of the two"
         )
+    for row in spec.env:
+        if row.value_from and row.value_from.file_key_ref:
+            yield Problem(
+                "spec.env", "NoSuchVolume", f"{row.name}: fileKeyRef needs a volume, and KAITO's pods have none"
+            )
     for key in sorted(RESERVED_POD_LABELS & spec.pod_template.metadata.labels.keys()):
         yield Problem("spec.podTemplate.metadata.labels", "ReservedPodLabel", f"KAITO sets {key} itself; leave it out")
     vllm_only = {
