@@ -32,7 +32,9 @@ from kubeairunway.plugin import (
     State,
 )
 
-SERVER = Kind(group="serving.acme.dev", name="ModelServer", versions=("v1",), recreate=("spec.model",), max_name=30)
+SERVER = Kind(
+    group="serving.acme.dev", name="ModelServer", versions=("v1",), recreate=("spec.model", "spec.gpus"), max_name=30
+)
 CLUSTER = Kind(group="serving.acme.dev", name="ModelCluster", versions=("v1",))
 STATES = {"Starting": State.PROGRESSING, "Serving": State.RUNNING, "Broken": State.FAILED}
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -76,6 +78,7 @@ class Hooks:
         spec = request.spec
         kind = CLUSTER if spec.engine.context_length else SERVER
         body = {"spec": {"model": spec.model.id, "replicas": spec.scaling.replicas, "memory": "1Gi"}}
+        body["spec"]["gpus"] = spec.resources.gpu.count
         after = (Manifest(SERVICE, {"spec": {"ports": [{"port": 80}]}}, suffix="api"),) if self.with_service else ()
         return Rendering(Manifest(kind, body), after=after)
 

@@ -81,6 +81,8 @@ def test_zero_replicas_are_ready_once_proved(running: Any) -> None:
     running.spec(scaling={"replicas": 0})
     running.step()
     assert running.condition("Ready")[0] == "False"
+    running.step()
+    assert running.condition("Ready")[0] == "False", "upstream still reports the revision before"
     running.upstream(phase="Serving", ready=0)
     running.step()
     assert running.condition("Ready") == ("True", "ScaledToZero")
@@ -97,6 +99,22 @@ def test_what_upstream_calls_broken_is_failed_and_heals(running: Any) -> None:
     running.step()
     assert running.status["phase"] == "Running"
     assert running.condition("Stalled")[0] == "False"
+
+
+def test_a_path_that_cannot_change_in_place_recreates_and_says_which(running: Any) -> None:
+    running.spec(resources={"gpu": {"count": 2}})
+    running.step()
+    assert running.writes[0] == ("delete", SERVER, "llm")
+    assert "spec.gpus cannot change in place" in running.events[0][1]
+    running.settle()
+    assert running.server["spec"]["gpus"] == 2
+
+
+def test_upstream_may_normalise_a_fixed_path_without_being_recreated(running: Any) -> None:
+    running.edit(kind_of(running, SERVER), "llm", model="ACME/small")
+    running.spec(scaling={"replicas": 2})
+    running.step()
+    assert [write[0] for write in running.writes] == ["apply", "status"]
 
 
 def test_an_identity_change_deletes_waits_and_creates(running: Any) -> None:
@@ -128,8 +146,9 @@ def test_a_recreate_that_does_not_end_is_stuck_and_never_forced(running: Any) ->
     assert running.server["metadata"]["finalizers"] == ["acme.dev/never"]
 
 
-def test_a_recreate_waits_for_the_provider_before_it_takes_anything_away(running: Any) -> None:
-    running.spec(model={"id": "acme/large"}, provider={"name": "acme"})
+@pytest.mark.parametrize("change", [{"model": {"id": "acme/large"}}, {"resources": {"gpu": {"count": 2}}}])
+def test_a_recreate_waits_for_the_provider_before_it_takes_anything_away(running: Any, change: Any) -> None:
+    running.spec(**change, provider={"name": "acme"})
     facts = running.providers["acme"]
     running.providers["acme"] = running.facts(
         facts.provider, ready=False, reason="OperatorMissing", message="no operator"
