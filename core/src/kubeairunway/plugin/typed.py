@@ -141,11 +141,23 @@ def _make_structural(node: Json, definitions: Json, above: tuple[str, ...]) -> J
     for key in ("items", "additionalProperties"):
         if isinstance(schema.get(key), dict):
             schema[key] = _make_structural(schema[key], definitions, above)
+    if "default" in schema:
+        schema["default"] = _respell(schema["default"], schema)
     if "anyOf" in schema:
         schema["anyOf"] = [_make_structural(item, definitions, above) for item in schema["anyOf"]]
     if "const" in schema:
         schema["enum"] = [schema.pop("const")]
     return schema
+
+
+def _respell(default: Any, schema: Json) -> Any:  # noqa: ANN401 - JSON
+    """A default in camelCase: pydantic writes those of plain dataclasses under their Python names."""
+    if isinstance(default, dict) and "properties" in schema:
+        fields = schema["properties"]
+        return {(alias := to_camel(name)): _respell(value, fields.get(alias, {})) for name, value in default.items()}
+    if isinstance(default, list) and "items" in schema:
+        return [_respell(value, schema["items"]) for value in default]
+    return default
 
 
 def _as_problems(error: ValidationError, cls: type, raw: Mapping[str, Any], path: str) -> tuple[Problem, ...]:
