@@ -53,7 +53,7 @@ def _contains(kept: Any, sent: Any) -> bool:
         return isinstance(kept, dict) and all(_contains(kept.get(key), value) for key, value in sent.items())
     if isinstance(sent, list):
         return isinstance(kept, list) and len(kept) == len(sent) and all(map(_contains, kept, sent))
-    return sent is None or bool(kept == sent)
+    return bool(kept == sent) or (kept is None and sent == "")  # Kubernetes' own types leave empty texts out
 
 
 @pytest.mark.parametrize("name", OBJECTS)
