@@ -21,7 +21,10 @@ def check_volumes(name: str, spec: Spec) -> Iterator[Problem]:
         yield from _check_managed(path, name, volume) if volume.size is not None else _check_claim(path, volume)
         yield from _warn_read_only(path, volume, spec.model.source)
     completed = [complete_volume(volume, name) for volume in volumes]
-    yield from _check_unique([volume.name for volume in completed], "volume name", "name")
+    names = [volume.name for volume in volumes]
+    for index in _repeated(names):
+        message = f'duplicate volume name "{names[index]}"; give each volume a name of its own'
+        yield Problem(f"{VOLUMES}[{index}]", "Duplicate", message)
     yield from _check_unique([volume.mount_path for volume in completed], "mount path", "mountPath")
     yield from _check_unique([volume.claim_name for volume in completed], "claim name", "claimName")
     for purpose in ("modelCache", "compilationCache"):
@@ -61,8 +64,11 @@ def _check_managed(path: str, name: str, volume: Volume) -> Iterator[Problem]:
         yield Problem(f"{path}.readOnly", "Invalid", message)
     own = managed_claim_name(name, volume)
     if volume.claim_name not in {"", own}:
-        message = f'claimName must not be set when size is set (auto-generated as "{own}"); remove claimName or size'
-        yield Problem(f"{path}.claimName", "Invalid", message)
+        message = (
+            f'claimName must not be set when size is set (auto-generated as "{own}");'
+            f" remove claimName or size of volume {volume.name}"
+        )
+        yield Problem(VOLUMES, "Invalid", message)
 
 
 def _check_claim(path: str, volume: Volume) -> Iterator[Problem]:
@@ -93,7 +99,11 @@ def _warn_read_only(path: str, volume: Volume, source: str) -> Iterator[Problem]
 
 
 def _check_unique(values: Sequence[str], what: str, field: str) -> Iterator[Problem]:
-    for index, value in enumerate(values):
-        if value and value in values[:index]:
-            message = f'duplicate {what} "{value}"; give each volume a {field} of its own'
-            yield Problem(f"{VOLUMES}[{index}].{field}", "Duplicate", message)
+    for index in _repeated(values):
+        message = f'duplicate {what}; give each volume a {field} of its own, not "{values[index]}" twice'
+        yield Problem(VOLUMES, "Duplicate", message)
+
+
+def _repeated(values: Sequence[str]) -> Iterator[int]:
+    """Where a value stands that stood before; an empty one says nothing."""
+    return (index for index, value in enumerate(values) if value and value in values[:index])

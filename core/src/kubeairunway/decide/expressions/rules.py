@@ -48,6 +48,13 @@ class SpecView:
 
     spec: Spec
     _view: Any = field(default=None, repr=False)
+    _keys: dict[tuple[str, ...], object] = field(default_factory=dict, repr=False)
+
+    def key_at(self, path: tuple[str, ...]) -> object:
+        """What a rule can see at a path, as a hashable value; several rules read the same paths."""
+        if path not in self._keys:
+            self._keys[path] = _key_at(self.spec, path)
+        return self._keys[path]
 
     def cel(self) -> Any:  # noqa: ANN401 - a value of the CEL library
         """The spec as the CEL library's own values; made once."""
@@ -110,7 +117,7 @@ class Expressions:
         program = self.program(text)
         if isinstance(program, RuleError):
             return program
-        key = (text, *[_key_at(view.spec, path) for path in program.paths])
+        key = (text, *[view.key_at(path) for path in program.paths])
         verdict = self._recent.get(key)
         if verdict is None:
             verdict = self._older.get(key)
