@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from kubeairunway.runtime.operator import run as run_operator
 from kubeairunway.runtime.settings import read_settings
 
 if TYPE_CHECKING:
@@ -21,4 +20,7 @@ def run(options: argparse.Namespace) -> int:
         for name, value in vars(options).items()
         if name.startswith(PREFIX) and value is not None
     }
-    return run_operator(read_settings(flags, os.environ))
+    settings = read_settings(flags, os.environ)
+    from kubeairunway.runtime.operator import run as run_operator  # noqa: PLC0415 - slow; wrong settings are said first
+
+    return run_operator(settings)

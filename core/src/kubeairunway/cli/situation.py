@@ -66,7 +66,10 @@ def decide_cases(options: argparse.Namespace) -> list[Case]:
     if bool(options.name) == bool(options.filename):
         raise SettingsError("give either the NAME of a ModelDeployment in the cluster, or documents with -f")
     served = read_served(options.served)
-    given = _sort_documents(read_documents(options.filename))
+    documents = read_documents(options.filename)
+    if options.filename and not documents:
+        raise SettingsError(f"{', '.join(options.filename)}: there are no documents in it")
+    given = _sort_documents(documents)
     with contextlib.closing(_load_providers(options)) as registry:
         packages = package_facts(registry)
         live: Mapping[str, Any] | None = None
