@@ -6,6 +6,8 @@ from typing import Any
 from kubeairunway.model.base import QUANTITY_PATTERN
 from kubeairunway.model.crd import DEPLOYMENT_RULES, PROVIDER_CONFIG_RULES, crd_documents
 from kubeairunway.model.crd_rules import CelRule
+from kubeairunway.model.names import MODEL_DEPLOYMENT, PROVIDER_CONFIG
+from kubeairunway.model.reasons import ConditionType, ConfigCondition, ConfigReason, EventReason, Reason, Word
 from kubeairunway.model.schema import Schema
 
 _INTRODUCTION = """\
@@ -18,6 +20,15 @@ Install both definitions with `kubeairunway crds | kubectl apply --server-side -
 object by the API server when the parent is there, and nothing else ever writes defaults. Absent and empty mean the
 same for texts, lists and maps unless the description says otherwise; `0` and `false` are values.
 """
+
+_WORDS: dict[str, tuple[tuple[str, type[Word]], ...]] = {
+    MODEL_DEPLOYMENT: (
+        ("conditions", ConditionType),
+        ("condition reasons", Reason),
+        ("event reasons", EventReason),
+    ),
+    PROVIDER_CONFIG: (("conditions", ConfigCondition), ("condition reasons", ConfigReason)),
+}
 
 _BOUNDS = (
     ("minimum", "at least {}"),
@@ -55,10 +66,10 @@ def _describe_kind(crd: dict[str, Any], rules: tuple[CelRule, ...]) -> Iterator[
         yield ""
     yield f"### {names['kind']} rules\n"
     yield "The API server refuses what breaks one of these, with the message and the field.\n"
-    yield "| where | message |\n|---|---|"
-    yield from (
-        f"| `{rule.path + rule.field if rule.path else rule.field[1:]}` | {_cell(rule.message)} |" for rule in rules
-    )
+    yield "| where | message | rule |\n|---|---|---|"
+    for rule in rules:
+        where = f"{rule.path}{rule.field}".removeprefix(".")
+        yield f"| `{where}` | {_cell(rule.message)} | `{_cell(rule.rule)}` |"
     yield ""
     yield f"### {names['kind']} columns\n"
     yield "| column | from | meaning |\n|---|---|---|"
@@ -66,6 +77,11 @@ def _describe_kind(crd: dict[str, Any], rules: tuple[CelRule, ...]) -> Iterator[
         wide = " (with `-o wide`)" if column.get("priority") else ""
         yield f"| {column['name']} | `{_cell(column['jsonPath'])}` | {column['description']}{wide} |"
     yield ""
+    for title, words in _WORDS[names["kind"]]:
+        yield f"### {names['kind']} {title}\n"
+        yield f"| {title.rpartition(' ')[2].removesuffix('s')} | meaning |\n|---|---|"
+        yield from (f"| `{word}` | {_cell(word.meaning)} |" for word in words)
+        yield ""
 
 
 def _describe_subresources(subresources: dict[str, Any]) -> str:

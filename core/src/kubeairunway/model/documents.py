@@ -190,7 +190,9 @@ def _check_keys(items: list[object], key: str, path: str) -> Iterator[Problem]:
             continue
         if name in seen:
             place = f"{path}[{index}]"
-            yield Problem(place, "Duplicate", f"{place} is a duplicate: there is another with {key} {name}; give each its own")
+            yield Problem(
+                place, "Duplicate", f"{place} is a duplicate: there is another with {key} {name}; give each its own"
+            )
         seen.add(name)
 
 

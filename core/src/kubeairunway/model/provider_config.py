@@ -11,7 +11,7 @@ from kubeairunway.model.status import MAX_CONDITIONS, ApiFormat, Condition, Kind
 
 Priority = Annotated[int, Field(ge=0, le=100)]
 RuleName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9\-]*[a-z0-9])?$")]
-RuleText = Annotated[str, Field(min_length=1, max_length=4096)]
+RuleText = Annotated[str, Field(min_length=1, max_length=2048)]
 FieldPath = Annotated[str, Field(min_length=1, max_length=253)]
 GroupName = Annotated[str, Field(max_length=253)]
 VersionName = Annotated[str, Field(max_length=63)]

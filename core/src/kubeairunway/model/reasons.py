@@ -4,95 +4,113 @@ Conditions and reasons are interface: people and tools match on them. `docs/` ta
 """
 
 from enum import StrEnum
+from typing import Self
 
 
-class ConditionType(StrEnum):
+class Word(StrEnum):
+    """A word of the interface, with what it means."""
+
+    _value_: str
+    meaning: str
+
+    def __new__(cls, word: str, meaning: str = "") -> Self:
+        """Make the member a text of its own word."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.meaning = meaning
+        return member
+
+
+class ConditionType(Word):
     """Condition types of a ModelDeployment."""
 
-    VALIDATED = "Validated"
-    ENGINE_SELECTED = "EngineSelected"
-    PROVIDER_SELECTED = "ProviderSelected"
-    PROVIDER_COMPATIBLE = "ProviderCompatible"
-    PROVIDER_AVAILABLE = "ProviderAvailable"
-    RESOURCE_CREATED = "ResourceCreated"
-    DRIFT_CONTESTED = "DriftContested"
-    PAUSED = "Paused"
-    READY = "Ready"
-    RECONCILING = "Reconciling"
-    STALLED = "Stalled"
+    VALIDATED = "Validated", "The spec has no errors."
+    ENGINE_SELECTED = "EngineSelected", "An engine is chosen."
+    PROVIDER_SELECTED = "ProviderSelected", "A provider is chosen."
+    PROVIDER_COMPATIBLE = "ProviderCompatible", "The provider can express the spec."
+    PROVIDER_AVAILABLE = "ProviderAvailable", "The provider's package is loaded and not switched off."
+    RESOURCE_CREATED = "ResourceCreated", "The provider's objects exist and are ours."
+    DRIFT_CONTESTED = "DriftContested", "Another writer keeps changing a field that we render."
+    PAUSED = "Paused", "The annotation kubeairunway.ai/reconcile-paused keeps us from writing."
+    READY = "Ready", "The current revision serves; reason and message tell the root cause if not."
+    RECONCILING = "Reconciling", "Work goes on; nothing has to be done."
+    STALLED = "Stalled", "Nothing goes on until somebody changes something."
 
 
-class Reason(StrEnum):
-    """Reasons of conditions; the comment beside each says when it is used."""
+class Reason(Word):
+    """Reasons of conditions; each says of which conditions, and when."""
 
-    VALIDATION_PASSED = "ValidationPassed"  # Validated
-    VALIDATION_FAILED = "ValidationFailed"  # Validated, Stalled, Ready: the spec has errors
-    EXPLICIT_SELECTION = "ExplicitSelection"  # EngineSelected, ProviderSelected: named in the spec
-    AUTO_SELECTED = "AutoSelected"  # EngineSelected, ProviderSelected: chosen by rules
-    SELECTION_FAILED = "SelectionFailed"  # every candidate was refused
-    NO_PROVIDER = "NoProvider"  # none is installed, ready and willing yet
-    UNKNOWN_PROVIDER = "UnknownProvider"  # spec.provider.name names none that exists (yet)
-    COMPATIBILITY_VERIFIED = "CompatibilityVerified"  # ProviderCompatible
-    INCOMPATIBLE_CONFIGURATION = "IncompatibleConfiguration"  # the provider cannot express the spec
-    PROVIDER_ERROR = "ProviderError"  # a hook raised, timed out or returned nonsense
-    PROVIDER_MISSING = "PackageMissing"  # ProviderAvailable: its package is not loaded
-    PROVIDER_DISABLED = "ProviderDisabled"  # ProviderAvailable: switched off by the administrator
-    PROVIDER_NOT_READY = "ProviderNotReady"  # a recreate waits for the provider
-    RESOURCE_CREATED = "ResourceCreated"  # ResourceCreated
-    RESOURCE_CONFLICT = "ResourceConflict"  # an object of that name is not ours
-    RESOURCE_REFUSED = "ResourceRefused"  # the API server or a webhook refused an object of ours
-    RESOURCE_FAILED = "ResourceFailed"  # it could not be written, and will be tried again
-    RESOURCE_PENDING = "ResourcePending"  # not created yet
-    RECREATING = "Recreating"  # the old object goes, the new one follows
-    DELETION_STUCK = "DeletionStuck"  # the old object does not go away
-    DEPLOYMENT_READY = "DeploymentReady"  # Ready
-    SCALED_TO_ZERO = "ScaledToZero"  # Ready with no replicas, as asked
-    DEPLOYMENT_IN_PROGRESS = "DeploymentInProgress"  # Ready, Reconciling
-    DEPLOYMENT_FAILED = "DeploymentFailed"  # upstream says that it failed
-    DEPLOYMENT_SETTLED = "Settled"  # Reconciling, Stalled: nothing to do, nothing wrong
-    PAUSED = "ReconciliationPaused"  # Paused
-    TERMINATING = "Terminating"  # Ready, Reconciling while deleting
-    DRIFT_CONTESTED = "AnotherWriter"  # DriftContested: somebody keeps changing what we rendered
+    VALIDATION_PASSED = "ValidationPassed", "Validated: the spec has no errors"
+    VALIDATION_FAILED = "ValidationFailed", "Validated, Stalled, Ready: the spec has errors"
+    EXPLICIT_SELECTION = "ExplicitSelection", "EngineSelected, ProviderSelected: named in the spec"
+    AUTO_SELECTED = "AutoSelected", "EngineSelected, ProviderSelected: chosen by rules"
+    SELECTION_FAILED = "SelectionFailed", "every candidate was refused"
+    NO_PROVIDER = "NoProvider", "none is installed, ready and willing yet"
+    UNKNOWN_PROVIDER = "UnknownProvider", "spec.provider.name names none that exists (yet)"
+    COMPATIBILITY_VERIFIED = "CompatibilityVerified", "ProviderCompatible: the provider can express the spec"
+    INCOMPATIBLE_CONFIGURATION = "IncompatibleConfiguration", "the provider cannot express the spec"
+    PROVIDER_ERROR = "ProviderError", "a hook raised, timed out or returned nonsense"
+    PROVIDER_MISSING = "PackageMissing", "ProviderAvailable: its package is not loaded"
+    PROVIDER_DISABLED = "ProviderDisabled", "ProviderAvailable: switched off by the administrator"
+    PROVIDER_NOT_READY = "ProviderNotReady", "a recreate waits for the provider"
+    RESOURCE_CREATED = "ResourceCreated", "ResourceCreated: the objects exist"
+    RESOURCE_CONFLICT = "ResourceConflict", "an object of that name is not ours"
+    RESOURCE_REFUSED = "ResourceRefused", "the API server or a webhook refused an object of ours"
+    RESOURCE_FAILED = "ResourceFailed", "it could not be written, and will be tried again"
+    RESOURCE_PENDING = "ResourcePending", "not created yet"
+    RECREATING = "Recreating", "the old object goes, the new one follows"
+    DELETION_STUCK = "DeletionStuck", "the old object does not go away"
+    DEPLOYMENT_READY = "DeploymentReady", "Ready: the current revision serves"
+    SCALED_TO_ZERO = "ScaledToZero", "Ready with no replicas, as asked"
+    DEPLOYMENT_IN_PROGRESS = "DeploymentInProgress", "Ready, Reconciling: upstream is at work"
+    DEPLOYMENT_FAILED = "DeploymentFailed", "upstream says that it failed"
+    DEPLOYMENT_SETTLED = "Settled", "Reconciling, Stalled: nothing to do, nothing wrong"
+    PAUSED = "ReconciliationPaused", "Paused: the annotation says so"
+    TERMINATING = "Terminating", "Ready, Reconciling while deleting"
+    DRIFT_CONTESTED = "AnotherWriter", "DriftContested: somebody keeps changing what we rendered"
 
 
-class EventReason(StrEnum):
+class EventReason(Word):
     """Reasons of events on a ModelDeployment."""
 
-    PROVIDER_SELECTED = "ProviderSelected"
-    RESOURCE_CREATED = "ResourceCreated"
-    RESOURCE_CONFLICT = "ResourceConflict"
-    RESOURCE_REFUSED = "ResourceRefused"
-    PROVIDER_ERROR = "ProviderError"
-    DRIFT_DETECTED = "DriftDetected"
-    RECREATING = "Recreating"
-    DELETION_STUCK = "DeletionStuck"
-    FINALIZER_TIMEOUT = "FinalizerTimeout"
+    PROVIDER_SELECTED = "ProviderSelected", "a provider was chosen"
+    RESOURCE_CREATED = "ResourceCreated", "an object was created"
+    RESOURCE_CONFLICT = "ResourceConflict", "an object of that name is not ours"
+    RESOURCE_REFUSED = "ResourceRefused", "the API server or a webhook refused an object of ours"
+    PROVIDER_ERROR = "ProviderError", "a hook raised, timed out or returned nonsense"
+    DRIFT_DETECTED = "DriftDetected", "a field that we render was changed by somebody else, and is put back"
+    RECREATING = "Recreating", "the old object goes, the new one follows"
+    DELETION_STUCK = "DeletionStuck", "the old object does not go away"
+    FINALIZER_TIMEOUT = (
+        "FinalizerTimeout",
+        "the provider's object did not go away in time; the deployment goes without it",
+    )
 
 
-class ConfigCondition(StrEnum):
+class ConfigCondition(Word):
     """Condition types of an InferenceProviderConfig."""
 
-    READY = "Ready"
-    RULES_VALID = "RulesValid"
-    SETTINGS_VALID = "SettingsValid"
-    CRDS_SERVED = "KindsServed"
-    OPERATOR_READY = "OperatorReady"
+    READY = "Ready", "It can run deployments now."
+    RULES_VALID = "RulesValid", "Every selection rule yields true or false."
+    SETTINGS_VALID = "SettingsValid", "spec.settings is what the package takes."
+    CRDS_SERVED = "KindsServed", "The cluster serves every kind that it needs."
+    OPERATOR_READY = "OperatorReady", "The upstream operator runs."
 
 
-class ConfigReason(StrEnum):
+class ConfigReason(Word):
     """Reasons of an InferenceProviderConfig's conditions."""
 
-    READY = "ProviderReady"
-    PACKAGE_MISSING = "PackageMissing"
-    PACKAGE_FAILED = "PackageFailed"
-    HEARTBEAT_EXPIRED = "HeartbeatExpired"
-    KIND_NOT_SERVED = "KindNotServed"
-    KINDS_SERVED = "KindsServed"
-    OPERATOR_MISSING = "OperatorMissing"
-    OPERATOR_NOT_READY = "OperatorNotReady"
-    OPERATOR_READY = "OperatorReady"
-    OPERATOR_UNKNOWN = "OperatorUnknown"  # Deployments may not be read
-    RULE_FAILED = "RuleFailed"
-    RULES_VALID = "RulesValid"
-    SETTINGS_INVALID = "SettingsInvalid"
-    SETTINGS_VALID = "SettingsValid"
+    READY = "ProviderReady", "Ready: it can run deployments"
+    PACKAGE_MISSING = "PackageMissing", "Ready: its package is not loaded"
+    PACKAGE_FAILED = "PackageFailed", "Ready: its package could not be loaded"
+    HEARTBEAT_EXPIRED = "HeartbeatExpired", "Ready: no controller has looked after it lately"
+    KIND_NOT_SERVED = "KindNotServed", "Ready, KindsServed: the cluster lacks a kind in every version it renders"
+    KINDS_SERVED = "KindsServed", "KindsServed: it has them all"
+    OPERATOR_MISSING = "OperatorMissing", "Ready, OperatorReady: no Deployment has its labels"
+    OPERATOR_NOT_READY = "OperatorNotReady", "Ready, OperatorReady: its Deployment has no ready replica"
+    OPERATOR_READY = "OperatorReady", "OperatorReady: it runs"
+    OPERATOR_UNKNOWN = "OperatorUnknown", "OperatorReady: Deployments may not be read"
+    RULE_FAILED = "RuleFailed", "RulesValid: a rule does not compile, errs or is not boolean"
+    RULES_VALID = "RulesValid", "RulesValid: none failed"
+    SETTINGS_INVALID = "SettingsInvalid", "Ready, SettingsValid: spec.settings has errors"
+    SETTINGS_VALID = "SettingsValid", "SettingsValid: it has none"

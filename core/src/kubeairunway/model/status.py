@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from kubeairunway.model.base import DEFAULTED, MAX_INT32, REQUIRED, Model, list_map
+from kubeairunway.model.base import DEFAULTED, MAX_INT32, Model, list_map
 from kubeairunway.model.spec import EngineName
 
 Phase = Literal["Pending", "Deploying", "Running", "Failed", "Terminating"]
@@ -56,7 +56,7 @@ class Condition(Model):
         pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
         description="Why, in one CamelCase word.",
     )
-    message: Text = Field(description="Why, in a sentence.", json_schema_extra={REQUIRED: True})
+    message: Text = Field(description="Why, in a sentence.")
 
 
 class ProviderStatus(Model):
@@ -83,7 +83,7 @@ class Candidate(Model):
     """One provider as a candidate for this deployment."""
 
     name: Annotated[str, Field(max_length=63)] = Field(description="Name of the provider.")
-    eligible: bool = Field(description="Whether it could run the deployment.", json_schema_extra={REQUIRED: True})
+    eligible: bool = Field(description="Whether it could run the deployment.")
     score: Annotated[int, Field(ge=0, le=1000)] | None = Field(
         None, description="Its score; absent if it is not eligible."
     )
