@@ -90,7 +90,7 @@ def run(packages: Path, tmp_path: Path) -> Run:
             "KUBEAIRUNWAY_DISABLE_PROVIDERS": "kaito,dynamo,kuberay",
             **(env or {}),
         }
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - our own command
             [sys.executable, "-c", "import sys; from kubeairunway.cli import main; sys.exit(main())", *arguments],
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,

@@ -118,7 +118,7 @@ def test_no_kubeconfig_at_all_is_exit_code_2(run: Any) -> None:
 
 def test_a_reader_that_goes_away_is_not_a_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; from kubeairunway.cli import main; sys.exit(main())", "crds"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:  # noqa: S603 - ours
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
@@ -130,7 +130,7 @@ def test_an_interrupt_is_exit_code_130_and_quiet(tmp_path: Path) -> None:
     fifo = tmp_path / "x.yaml"
     os.mkfifo(fifo)
     command = [sys.executable, "-c", "import sys; from kubeairunway.cli import main; sys.exit(main())"]
-    with subprocess.Popen([*command, "render", "-f", str(fifo)], stderr=subprocess.PIPE, cwd=tmp_path) as process:
+    with subprocess.Popen([*command, "render", "-f", str(fifo)], stderr=subprocess.PIPE, cwd=tmp_path) as process:  # noqa: S603 - ours
         with fifo.open("w"):  # returns once the process is reading
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 130
