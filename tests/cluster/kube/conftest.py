@@ -19,9 +19,9 @@ from kubeairunway.objects.resources import Json, Resource
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from kubeairunway_dev.controlplane import Cluster
-
     from tests.core.kube.faults import FaultyTransport
+
+    from kubeairunway_dev.controlplane import Cluster
 
 NAMESPACES = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
 
@@ -29,7 +29,7 @@ _numbers = itertools.count(1)
 
 
 def _load_faults() -> Any:
-    """Load the faults beside the unit tests: under importlib mode tests are no packages that could import each other."""
+    """Load the faults beside the unit tests: in importlib mode tests are no packages that import each other."""
     path = Path(__file__).parents[2] / "core" / "kube" / "faults.py"
     spec = importlib.util.spec_from_file_location("kube_faults", path)
     assert spec is not None

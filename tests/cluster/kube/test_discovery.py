@@ -11,12 +11,11 @@ from kubeairunway.kube.discovery import AGGREGATED, Discovery
 from kubeairunway.objects.resources import Resource
 
 if TYPE_CHECKING:
-    from kubeairunway_dev.controlplane import Cluster
+    from tests.core.kube.faults import FaultyTransport
 
     from kubeairunway.kube.client import Client
     from kubeairunway.kube.transport import Response
-
-    from tests.core.kube.faults import FaultyTransport
+    from kubeairunway_dev.controlplane import Cluster
 
 KINDS = [
     ("", "ConfigMap", Resource("", "v1", "ConfigMap", "configmaps")),

@@ -8,12 +8,11 @@ from kubeairunway.kube.events import EVENTS, EventRecorder
 from kubeairunway.objects.resources import Resource
 
 if TYPE_CHECKING:
-    from kubeairunway_dev.controlplane import Cluster
+    from tests.core.kube.faults import FaultyTransport
 
     from kubeairunway.kube.client import Client
     from kubeairunway.objects.resources import Json
-
-    from tests.core.kube.faults import FaultyTransport
+    from kubeairunway_dev.controlplane import Cluster
 
 CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps")
 NAMESPACES = Resource("", "v1", "Namespace", "namespaces", namespaced=False)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from kubeairunway_dev.controlplane import Cluster
-
     from tests.core.kube.faults import FaultyTransport, TcpProxy
+
+    from kubeairunway_dev.controlplane import Cluster
 
 CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps")
 SECONDS = 15.0
@@ -46,8 +46,11 @@ class Watcher:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(SECONDS):
-            while not condition():
-                await asyncio.sleep(0.01)  # noqa: ASYNC110 - polls memory, so that the informer needs no hook for tests
+            while not condition():  # noqa: ASYNC110 - polls memory, so that the informer needs no hook for tests
+                await asyncio.sleep(0.01)
+
+    async def until_told(self, kind: EventKind, name: str) -> None:
+        await self.until(lambda: (kind, name) in self.events)
 
 
 @asynccontextmanager
@@ -119,7 +122,7 @@ async def test_metadata_only_and_trimmed_objects_hold_less(client: Client, ns: s
             assert "data" not in item
             assert (item["kind"], item["metadata"]["name"]) == ("ConfigMap", "a")
             await client.merge_patch(CONFIG_MAPS, "a", ns, {"data": {"more": str(options)}})
-            await seen.until(lambda seen=seen: (EventKind.MODIFIED, "a") in seen.events)
+            await seen.until_told(EventKind.MODIFIED, "a")
             (item,) = seen.informer.values()
             assert "data" not in item
             assert item["kind"] == "ConfigMap"
@@ -351,15 +354,15 @@ async def test_an_event_handler_that_raises_harms_nobody(
     client: Client, ns: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def explode(kind: EventKind, old: Json | None, new: Json | None) -> None:
-        raise RuntimeError("handler")
+        raise RuntimeError(f"handler {kind} {old} {new}")
 
     informer = Informer(client, CONFIG_MAPS, namespace=ns, on_event=explode)
     task = asyncio.create_task(informer.run())
     assert await informer.wait_synced(SECONDS)
     await client.create(CONFIG_MAPS, config_map(ns, "a"))
     async with asyncio.timeout(SECONDS):
-        while not len(informer):
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 - polls memory, see Watcher.until
+        while not len(informer):  # noqa: ASYNC110 - polls memory, see Watcher.until
+            await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert "the event handler failed" in caplog.text
@@ -412,5 +415,5 @@ async def test_broken_connections_and_slow_bodies_lose_nothing(
         for number in range(20, 25):
             proxy.reset()
             await client.create(CONFIG_MAPS, config_map(ns, f"c{number}"))
-            await seen.until(lambda number=number: f"c{number}" in seen.names())
+            await seen.until_told(EventKind.ADDED, f"c{number}")
         assert len(seen.events) == 25

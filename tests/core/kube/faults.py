@@ -90,7 +90,7 @@ class FaultyTransport:
     def plan_stream(self, *faults: StreamFault) -> None:
         self.stream_faults.extend(faults)
 
-    async def request(  # noqa: PLR0913 - Transport's signature
+    async def request(
         self,
         method: str,
         path: str,

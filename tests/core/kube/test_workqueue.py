@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -125,11 +126,17 @@ async def test_a_key_added_while_it_runs_runs_once_more_and_never_twice_at_a_tim
 
 async def test_different_keys_run_at_the_same_time_up_to_the_number_of_workers(four: Harness) -> None:
     go = asyncio.Event()
+    full = asyncio.Event()
+
+    async def block() -> None:
+        if len(four.running) == 4:
+            full.set()
+        await go.wait()
+
     for number in range(6):
-        four.script[f"k{number}"] = go.wait
+        four.script[f"k{number}"] = block
         four.queue.add(f"k{number}")
-    while len(four.running) < 4:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(full.wait(), SECONDS)
     assert four.queue.depth == 2
     go.set()
     await four.settle()
@@ -156,15 +163,15 @@ async def test_failures_back_off_exponentially_with_jitter_up_to_the_cap(one: Ha
     one.script["a"] = fail
     one.queue.add("a")
     await one.settle()
-    pauses = []
+    pauses: list[float] = []
     for _ in range(14):
         before, count = one.clock.now, len(one.handled)
         while len(one.handled) == count:
             one.clock.advance(0.01 if not pauses else pauses[-1] / 20)
             await one.settle()
         pauses.append(one.clock.now - before)
-    assert 0.07 <= pauses[0] <= 0.14
-    assert all(1.0 <= later / earlier <= 4.2 for earlier, later in zip(pauses[:8], pauses[1:9], strict=True))
+    assert 0.07 <= pauses[0] <= 0.12
+    assert all(1.0 <= later / earlier <= 4.2 for earlier, later in pairwise(pauses[:9]))
     assert max(pauses) <= BACKOFF_CAP * 1.06
     assert min(pauses[-3:]) >= BACKOFF_CAP * 0.7
     assert len(set(pauses[-3:])) > 1
@@ -332,9 +339,9 @@ async def test_the_observer_sees_depth_waiting_time_and_errors() -> None:
 def test_pauses_double_to_the_cap_and_never_pass_it() -> None:
     backoff = Backoff(1.0, 30.0)
     pauses = [backoff.next() for _ in range(2000)]
-    assert 0.75 <= pauses[0] <= 1.25
-    assert 1.5 <= pauses[1] <= 2.5
+    assert 0.75 <= pauses[0] <= 1.0
+    assert 1.5 <= pauses[1] <= 2.0
     assert max(pauses) <= 30.0
     assert min(pauses[10:]) >= 22.5
     backoff.reset()
-    assert backoff.next() <= 1.25
+    assert backoff.next() <= 1.0

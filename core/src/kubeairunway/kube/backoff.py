@@ -6,7 +6,7 @@ import random
 
 
 class Backoff:
-    """Successive pauses in seconds: base, 2 base, 4 base, ... up to the cap, each times a random 0.75 to 1.25."""
+    """Successive pauses in seconds: base, 2 base, 4 base, ... up to the cap, each times a random 0.75 to 1."""
 
     def __init__(self, base: float, cap: float, *, rng: random.Random | None = None) -> None:
         self._base = base
@@ -18,7 +18,7 @@ class Backoff:
         """Count one failure and return how long to wait before the next try, never more than the cap."""
         seconds = min(self._base * 2.0 ** min(self.failures, 60), self._cap)
         self.failures += 1
-        return min(seconds * self._random.uniform(0.75, 1.25), self._cap)
+        return seconds * self._random.uniform(0.75, 1.0)
 
     def reset(self) -> None:
         """Start again from the base."""

@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
+from kubeairunway.errors import KubeAIRunwayError
 from kubeairunway.kube.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -213,7 +214,10 @@ class WorkQueue(Generic[K]):
         except Exception as caught:
             error = caught
             delay = self._backoffs.setdefault(key, Backoff(BACKOFF_BASE, BACKOFF_CAP)).next()
-            log.exception("handling %s failed; again in %.1f s", key, delay)
+            if isinstance(caught, KubeAIRunwayError):
+                log.warning("handling %s failed: %s; again in %.1f s", key, caught, delay)
+            else:
+                log.exception("handling %s failed; again in %.1f s", key, delay)
         finally:
             self._running.discard(key)
             if self._observer is not None:
