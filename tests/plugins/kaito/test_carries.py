@@ -11,7 +11,7 @@ from kubeairunway.plugin import Request, Spec
 from kubeairunway_kaito.catalog import LLAMACPP, PROVIDER, VLLM
 
 CHANGES: Mapping[str, Any] = {
-    "model.id": "other/model-GGUF",
+    "model.id": "other/model",
     "model.servedName": "other",
     "model.source": "custom",
     "model.storage.volumes": [{"name": "weights", "claimName": "weights", "mountPath": "/weights"}],

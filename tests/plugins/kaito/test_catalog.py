@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pluggy
 import pytest
-from pydantic import TypeAdapter
 
 import kubeairunway_kaito
 from kubeairunway.plugin import CONTRACT, Hooks
+from kubeairunway.plugin.typed import read_typed, schema_of
 from kubeairunway_kaito.catalog import INFERENCE_SET, PROVIDER, WORKSPACE, Overrides, Settings
 
 PACKAGE = Path(kubeairunway_kaito.__file__).parent
@@ -57,11 +57,20 @@ def test_the_provider_is_ready_without_inference_sets() -> None:
 
 @pytest.mark.parametrize("options", [Overrides, Settings])
 def test_every_option_has_a_description_and_a_default(options: type) -> None:
-    assert all(field.metadata.get("description") for field in dataclasses.fields(options))
     options()
-    schema = TypeAdapter(options).json_schema()
-    assert all(row.get("description") for row in schema["properties"].values())
-    assert "required" not in schema
+    rows = schema_of(options)["properties"]
+    assert len(rows) == len(dataclasses.fields(options))
+    assert all(row.get("description") for row in rows.values())
+
+
+def test_options_are_read_from_yaml() -> None:
+    raw = {"nodeAutoProvisioning": True, "gpuInstanceTypes": {"1": "A1"}}
+    assert read_typed(Settings, raw, "spec.settings") == (
+        Settings(node_auto_provisioning=True, gpu_instance_types={"1": "A1"}),
+        (),
+    )
+    (problem,) = read_typed(Overrides, {"resource": "Pod"}, "spec.provider.overrides")[1]
+    assert problem.path == "spec.provider.overrides.resource"
 
 
 def test_the_readme_has_a_row_for_every_carried_field_and_every_option() -> None:

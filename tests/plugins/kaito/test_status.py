@@ -143,7 +143,7 @@ SET_CASES: dict[str, tuple[dict[str, Any], list[Any], State, int, int, str]] = {
         State.PROGRESSING,
         0,
         0,
-        "some are not ready; demo-bbbbb: too few nodes",
+        "demo-bbbbb: too few nodes",
     ),
     "some ready": (
         inference_set(2, 1, NOT_READY),
@@ -151,7 +151,7 @@ SET_CASES: dict[str, tuple[dict[str, Any], list[Any], State, int, int, str]] = {
         State.PROGRESSING,
         1,
         1,
-        "some are not ready; demo-bbbbb: too few nodes",
+        "demo-bbbbb: too few nodes",
     ),
     "all ready": (inference_set(2, 2, READY), [GOOD, GOOD], State.RUNNING, 2, 2, ""),
     "surplus ends": (inference_set(1, 3, NOT_READY), [GOOD, GOOD, GOOD], State.RUNNING, 1, 3, ""),
@@ -161,7 +161,7 @@ SET_CASES: dict[str, tuple[dict[str, Any], list[Any], State, int, int, str]] = {
         State.FAILED,
         1,
         1,
-        "some are not ready; demo-ccccc: it broke",
+        "demo-ccccc: it broke",
     ),
     "one failed and leaves": (
         inference_set(1, 0, NOT_READY),
@@ -169,9 +169,10 @@ SET_CASES: dict[str, tuple[dict[str, Any], list[Any], State, int, int, str]] = {
         State.PROGRESSING,
         0,
         0,
-        "some are not ready; demo-ccccc: it broke",
+        "demo-ccccc: it broke",
     ),
     "gateway failed": (inference_set(1, 1, GATEWAY), [GOOD], State.FAILED, 1, 1, "no pool"),
+    "gateway failed and one is slow": (inference_set(2, 1, GATEWAY), [GOOD, SLOW], State.FAILED, 1, 1, "no pool"),
     "zero, proved": (inference_set(0, 0, READY), [], State.RUNNING, 0, 0, ""),
     "zero, pods end": (
         inference_set(0, 0, READY),
@@ -179,7 +180,7 @@ SET_CASES: dict[str, tuple[dict[str, Any], list[Any], State, int, int, str]] = {
         State.PROGRESSING,
         0,
         0,
-        "is ready; demo-bbbbb: too few nodes",
+        "demo-bbbbb: too few nodes",
     ),
     "zero, still ready": (inference_set(0, 1, NOT_READY), [], State.PROGRESSING, 0, 1, "some are not ready"),
     "zero, a failed one ends": (
@@ -188,7 +189,7 @@ SET_CASES: dict[str, tuple[dict[str, Any], list[Any], State, int, int, str]] = {
         State.PROGRESSING,
         0,
         0,
-        "is ready; demo-ccccc: it broke",
+        "demo-ccccc: it broke",
     ),
     "a negative count": (inference_set(1, -4, NOT_READY), [], State.PROGRESSING, 0, 0, "some are not ready"),
 }

@@ -32,29 +32,7 @@ VLLM_CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "argument with underscores": (args(gpu_memory_utilization="0.9"), []),
     "tensor parallel size": (args(tensor__parallel__size="2"), []),
     "bare flag": (args(enable__lora=""), [("spec.engine.args.enable-lora", "BareArgument")]),
-    "two spellings": (
-        args(max__num__seqs="1", max_num_seqs="2"),
-        [
-            ("spec.engine.args.max-num-seqs", "DuplicateArgument"),
-            ("spec.engine.args.max_num_seqs", "DuplicateArgument"),
-        ],
-    ),
-    "model as argument": (args(model="x"), [("spec.engine.args.model", "ManagedArgument")]),
-    "served name as argument": (
-        args(served_model_name="x"),
-        [("spec.engine.args.served_model_name", "ManagedArgument")],
-    ),
-    "context length as argument": (args(max__model__len="1"), [("spec.engine.args.max-model-len", "ManagedArgument")]),
-    "port as argument": (args(port="80"), [("spec.engine.args.port", "ManagedArgument")]),
-    "host as argument": (args(host="127.0.0.1"), [("spec.engine.args.host", "ManagedArgument")]),
-    "argument with hyphens in front": (
-        {"engine": {"args": {"--dtype": "half"}}},
-        [("spec.engine.args.--dtype", "InvalidArgument")],
-    ),
-    "argument with a shell's character": (
-        {"engine": {"args": {"a;b": "c"}}},
-        [("spec.engine.args.a;b", "InvalidArgument")],
-    ),
+    "a GGUF repository": ({"model": {"id": "org/model-GGUF"}}, [("spec.model.id", "NoSafetensors")]),
     "node label of the user's": ({"nodeSelector": {"pool": "a"}}, []),
     "node label that is required anyway": ({"nodeSelector": {"nvidia.com/gpu.present": "true"}}, []),
     "nodes without GPUs": (
@@ -93,9 +71,11 @@ LLAMACPP_CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "custom source with an image": ({"model": {"source": "custom"}, "image": "x/y:1"}, []),
     "custom source with an engine image": ({"model": {"source": "custom"}, "engine": {"image": "x/y:1"}}, []),
     "bare flag": (args(debug=""), []),
-    "address as argument": (args(address=":80"), [("spec.engine.args.address", "ManagedArgument")]),
-    "model as argument": (args(model="x"), [("spec.engine.args.model", "ManagedArgument")]),
-    "context as argument": (args(context__size="1"), [("spec.engine.args.context-size", "ManagedArgument")]),
+    "context as argument": (args(context__size="1"), [("spec.engine.args.context-size", "ArgumentOwned")]),
+    "context as argument with underscores": (
+        args(context_size="1"),
+        [("spec.engine.args.context_size", "ArgumentOwned")],
+    ),
     "vLLM's argument": (args(max__model__len="1"), []),
     "GGUF file": (args(ggufUrl="https://example.com/a.gguf"), []),
     "token as variable": ({"env": [{"name": "HF_TOKEN", "value": "x"}]}, []),
@@ -208,21 +188,22 @@ def test_settings_without_a_runner_image_make_one_necessary(llamacpp: Maker) -> 
     assert problems_of(llamacpp({"image": "x/y:1"}, settings=bare)) == []
 
 
-@pytest.mark.parametrize(
-    ("change", "warns"),
-    [
-        ({"model": {"id": "Qwen/Qwen3-0.6B"}}, True),
-        ({"model": {"id": "Qwen/Qwen3-0.6B-GGUF"}}, False),
-        ({"model": {"id": "google/gemma-gguf"}}, False),
-        ({"model": {"id": "Qwen/Qwen3-0.6B"}, "image": "x/y:1"}, False),
-        ({"model": {"id": "Qwen/Qwen3-0.6B"}, **args(ggufUrl="https://example.com/a.gguf")}, False),
-    ],
-)
-def test_a_model_that_may_have_no_gguf_files_is_let_through_with_a_warning(
-    llamacpp: Maker,
-    change: dict[str, Any],
-    warns: bool,  # noqa: FBT001 - a table's column
-) -> None:
-    expected = [("spec.model.id", "MaybeNoGguf")] if warns else []
+GGUF_CASES: dict[str, tuple[dict[str, Any], bool]] = {
+    "no word of GGUF": ({"model": {"id": "Qwen/Qwen3-0.6B"}}, True),
+    "GGUF in the name": ({"model": {"id": "Qwen/Qwen3-0.6B-GGUF"}}, False),
+    "gguf in the name": ({"model": {"id": "google/gemma-gguf"}}, False),
+    "an image": ({"model": {"id": "Qwen/Qwen3-0.6B"}, "image": "x/y:1"}, False),
+    "a file": ({"model": {"id": "Qwen/Qwen3-0.6B"}, **args(ggufUrl="https://example.com/a.gguf")}, False),
+}
+
+
+@pytest.mark.parametrize("case", GGUF_CASES)
+def test_a_model_that_may_have_no_gguf_files(llamacpp: Maker, case: str) -> None:
+    """On CPU it is let through with a warning; with a GPU it is vLLM's, and has to stay refused there."""
+    change, doubtful = GGUF_CASES[case]
+    expected = [("spec.model.id", "NoGguf")] if doubtful else []
     assert problems_of(llamacpp(change), warning=True) == expected
     assert problems_of(llamacpp(change)) == []
+    with_gpu = llamacpp({**change, "resources": {"gpu": {"count": 1}}})
+    assert problems_of(with_gpu, warning=True) == []
+    assert problems_of(with_gpu) == expected

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
 
 from kubeairunway.plugin import Request
 from kubeairunway_kaito.catalog import INFERENCE_SET
@@ -15,17 +14,8 @@ GGUF_URL = "ggufUrl"
 PORT = 5000
 """Where KAITO's Services send requests: every engine has to listen there."""
 
-MANAGED: Mapping[str, Mapping[str, str]] = {
-    "vllm": {
-        "model": "spec.model.id",
-        "served-model-name": "spec.model.servedName",
-        "max-model-len": "spec.engine.contextLength",
-        "port": "",
-        "host": "",
-    },
-    "llamacpp": {"model": "spec.model.id", "context-size": "spec.engine.contextLength", "address": ""},
-}
-"""Arguments that are set here, by engine, with the field that sets each (empty: KAITO's Services need it so)."""
+CONTEXT_SIZE = "context-size"
+"""LocalAI's flag for the context length."""
 
 
 def build_inference_config(request: Request) -> str:
@@ -56,7 +46,7 @@ def build_runner_arguments(request: Request) -> list[str]:
         arguments.append(f"huggingface://{model.id}")
     arguments.append(f"--address=:{PORT}")
     if engine.context_length is not None:
-        arguments.append(f"--context-size={engine.context_length}")
+        arguments.append(f"--{CONTEXT_SIZE}={engine.context_length}")
     for key in sorted(engine.args.keys() - {GGUF_URL}):
         value = engine.args[key]
         arguments.append(f"--{key}={value}" if value else f"--{key}")

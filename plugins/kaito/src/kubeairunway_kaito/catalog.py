@@ -50,66 +50,37 @@ VLLM = Engine(name="vllm", carries=BOTH | {"model.servedName", "resources.gpu.co
 LLAMACPP = Engine(name="llamacpp", cpu=True, carries=BOTH | RUNNER | {"podTemplate.metadata"})
 
 
-def _describe(text: str) -> dict[str, str]:
-    return {"description": text}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
     """Options of one deployment: `spec.provider.overrides`."""
 
-    resource: Literal["auto", "InferenceSet", "Workspace"] = field(
-        default="auto",
-        metadata=_describe(
-            "Kind to render. auto keeps the kind that exists, else takes InferenceSet where the cluster serves it. "
-            "A Workspace has exactly one replica."
-        ),
-    )
-    instance_type: str = field(
-        default="",
-        metadata=_describe(
-            "Machine type of the nodes that KAITO makes for this deployment, for example Standard_NC24ads_A100_v4; "
-            "preferred over the settings' types. KAITO refuses it where node auto-provisioning is off."
-        ),
-    )
-    bypass_resource_checks: bool = field(
-        default=False,
-        metadata=_describe("Let KAITO accept nodes whose GPU memory it thinks too small for the model; vLLM only."),
-    )
-    disable_benchmark: bool = field(
-        default=False,
-        metadata=_describe("Skip the benchmark that KAITO runs before a replica is ready; vLLM only."),
-    )
+    resource: Literal["auto", "InferenceSet", "Workspace"] = "auto"
+    """Kind to render. auto keeps the kind that exists, else takes InferenceSet where the cluster serves it.
+    A Workspace has exactly one replica."""
+    instance_type: str = ""
+    """Machine type of the nodes that KAITO makes for this deployment, for example Standard_NC24ads_A100_v4; preferred
+    over the settings' types. KAITO refuses it where node auto-provisioning is off."""
+    bypass_resource_checks: bool = False
+    """Let KAITO accept nodes whose GPU memory it thinks too small for the model; vLLM only."""
+    disable_benchmark: bool = False
+    """Skip the benchmark that KAITO runs before a replica is ready; vLLM only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Options of the whole cluster: `spec.settings` of the InferenceProviderConfig."""
 
-    cpu_runner_image: str = field(
-        default="ghcr.io/kaito-project/aikit/runners/llama-cpp-cpu:latest",
-        metadata=_describe(
-            "llama.cpp image for deployments without GPUs that name none; its arguments are the model's reference "
-            "and LocalAI's flags. Pin a version or digest in production."
-        ),
-    )
-    gpu_runner_image: str = field(
-        default="ghcr.io/kaito-project/aikit/runners/llama-cpp-cuda:latest",
-        metadata=_describe("The same for deployments with NVIDIA GPUs."),
-    )
-    node_auto_provisioning: bool = field(
-        default=False,
-        metadata=_describe("KAITO makes the nodes, so every deployment needs a machine type. False: they are there."),
-    )
-    cpu_instance_type: str = field(
-        default="", metadata=_describe("Machine type for deployments without GPUs, with nodeAutoProvisioning.")
-    )
-    gpu_instance_types: Mapping[str, str] = field(
-        default_factory=lambda: MappingProxyType({}),
-        metadata=_describe(
-            'Machine type by GPUs per replica, with nodeAutoProvisioning: {"1": "Standard_NC24ads_A100_v4"}.'
-        ),
-    )
+    cpu_runner_image: str = "ghcr.io/kaito-project/aikit/runners/llama-cpp-cpu:latest"
+    """llama.cpp image for deployments without GPUs that name none; its arguments are the model's reference and
+    LocalAI's flags. Pin a version or digest in production."""
+    gpu_runner_image: str = "ghcr.io/kaito-project/aikit/runners/llama-cpp-cuda:latest"
+    """The same for deployments with NVIDIA GPUs."""
+    node_auto_provisioning: bool = False
+    """KAITO makes the nodes, so every deployment needs a machine type. False: the nodes are there already."""
+    cpu_instance_type: str = ""
+    """Machine type for deployments without GPUs, with nodeAutoProvisioning."""
+    gpu_instance_types: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Machine type by GPUs per replica, with nodeAutoProvisioning: {"1": "Standard_NC24ads_A100_v4"}."""
 
 
 PROVIDER = Provider(

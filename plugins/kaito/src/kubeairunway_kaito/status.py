@@ -14,6 +14,8 @@ WORKSPACE_STATES = {
     "Pending": State.WAITING,
 }
 """`status.state` of a Workspace."""
+SET_FAILED = "inferencesetFailed"
+"""The reason of InferenceSetReady=False when what belongs to the whole set cannot be made."""
 NOT_FAILED = ("workspacePending", "BenchmarkFailed")
 """Reasons for which KAITO says WorkspaceSucceeded=False of a Workspace that has not failed."""
 CAUSES = ("NodeClaimReady", "NodesReady", "ModelMirrorReady", "ResourceReady", "WorkspaceSucceeded", "InferenceReady")
@@ -55,7 +57,7 @@ def _set_state(primary: View, children: tuple[View, ...], *, ready: int, desired
     verdict = primary.condition("InferenceSetReady")
     if not verdict.raw:
         return State.WAITING
-    if verdict.get("reason", "") == "inferencesetFailed" or (desired and _any_failed(children)):
+    if verdict.get("reason", "") == SET_FAILED or (desired and _any_failed(children)):
         return State.FAILED
     # While surplus replicas end, "3/1 replicas are ready" is Ready=False, and zero is Ready=True with pods ending.
     proved = ready >= desired if desired else not ready and not children
@@ -70,11 +72,12 @@ def _any_failed(children: tuple[View, ...]) -> bool:
 
 
 def _set_message(primary: View, children: tuple[View, ...]) -> str:
-    own = primary.condition("InferenceSetReady").get("message", "")
+    verdict = primary.condition("InferenceSetReady")
     troubled = (child for child in children if _workspace_state(child) is not State.RUNNING)
     told = ((child.get("metadata.name", ""), _workspace_message(child)) for child in troubled)
     first = next((f"{name}: {message}" for name, message in told if message), "")
-    return "; ".join(part for part in (own, first) if part)
+    own = verdict.get("message", "")
+    return own if verdict.get("reason", "") == SET_FAILED or not first else first
 
 
 def _report_workspace(request: Request, primary: View) -> Report:

@@ -1,11 +1,10 @@
 """What KAITO cannot do although it carries the fields: values that clash, and values it would drop."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 
 from kubeairunway.plugin import Problem, Request
-from kubeairunway_kaito.arguments import GGUF_URL, MANAGED
+from kubeairunway_kaito.arguments import CONTEXT_SIZE, GGUF_URL
 from kubeairunway_kaito.catalog import INFERENCE_SET, WORKSPACE
 from kubeairunway_kaito.placement import (
     NVIDIA,
@@ -20,7 +19,6 @@ from kubeairunway_kaito.render import CREATED_BY, HF_TOKEN, choose_image
 
 SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 """A DNS-1035 label: what Kubernetes accepts as the name of a Service."""
-ARGUMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 RESERVED_POD_LABELS = frozenset(
     {CREATED_BY, "kaito.sh/workspace", "kaito.sh/inference-role", "multiroleinference.kaito.sh/created-by"}
 )
@@ -31,7 +29,6 @@ def find_problems(request: Request) -> Iterator[Problem]:
     """Every objection of KAITO's to this deployment."""
     yield from _check_kind(request)
     yield from _check_nodes(request)
-    yield from _check_arguments(request)
     if request.spec.engine.type == "llamacpp":
         yield from _check_runner(request)
     else:
@@ -95,30 +92,6 @@ def _missing_instance_type(request: Request) -> Problem:
     )
 
 
-def _check_arguments(request: Request) -> Iterator[Problem]:
-    engine = request.spec.engine
-    managed = MANAGED.get(engine.type or "", {})
-    spelled = Counter(_flag(key) for key in engine.args)
-    for key in sorted(engine.args):
-        path, field = f"spec.engine.args.{key}", managed.get(_flag(key))
-        if not ARGUMENT.fullmatch(key):
-            yield Problem(
-                path,
-                "InvalidArgument",
-                f'"{key}" is no argument: use letters, digits, hyphens and underscores, with no hyphen in front',
-            )
-        elif field:
-            yield Problem(path, "ManagedArgument", f"set {field} instead of the argument {key}")
-        elif field is not None:
-            yield Problem(path, "ManagedArgument", f"KAITO's Services and probes need {key} as it is; leave it out")
-        elif spelled[_flag(key)] > 1:
-            yield Problem(path, "DuplicateArgument", f"{key} is given twice, with hyphens and with underscores")
-
-
-def _flag(key: str) -> str:
-    return key.replace("_", "-")
-
-
 def _check_preset(request: Request) -> Iterator[Problem]:
     spec = request.spec
     for key in sorted(key for key, value in spec.engine.args.items() if not value):
@@ -126,6 +99,12 @@ def _check_preset(request: Request) -> Iterator[Problem]:
             f"spec.engine.args.{key}",
             "BareArgument",
             f"KAITO gives every argument a value, so {key} cannot be a bare flag; give it a value or leave it out",
+        )
+    if "gguf" in spec.model.id.lower():
+        yield Problem(
+            "spec.model.id",
+            "NoSafetensors",
+            f"KAITO's vLLM reads safetensors and .bin files, and {spec.model.id} is named for GGUF; use llamacpp",
         )
     if read_overrides(request).instance_type and spec.resources.gpu.count > 1:
         yield Problem(
@@ -139,6 +118,8 @@ def _check_preset(request: Request) -> Iterator[Problem]:
 def _check_runner(request: Request) -> Iterator[Problem]:
     spec, overrides = request.spec, read_overrides(request)
     yield from _check_image(request)
+    for key in sorted(key for key in spec.engine.args if key.replace("_", "-") == CONTEXT_SIZE):
+        yield Problem(f"spec.engine.args.{key}", "ArgumentOwned", f"set spec.engine.contextLength instead of {key}")
     if spec.secrets.hugging_face_token and any(row.name == HF_TOKEN for row in spec.env):
         yield Problem(
             "spec.env", "DuplicateToken", f"secrets.huggingFaceToken sets {HF_TOKEN} already; keep one of the two"
@@ -171,10 +152,11 @@ def _check_image(request: Request) -> Iterator[Problem]:
             why = "the provider's settings have no default llama.cpp image"
         yield Problem("spec.engine.image", "ImageRequired", f"{why}: name one in engine.image")
     elif not (spec.engine.image or spec.image or spec.engine.args.get(GGUF_URL) or "gguf" in spec.model.id.lower()):
+        # With a GPU this is a model for vLLM, which must not end here for an argument that KAITO's vLLM cannot take.
         yield Problem(
             "spec.model.id",
-            "MaybeNoGguf",
-            f"the default llama.cpp image serves GGUF files, and {spec.model.id} may have none; name a repository "
-            f"that has them, or one file in engine.args.{GGUF_URL}",
-            warning=True,
+            "NoGguf",
+            f"the default llama.cpp image serves GGUF files, and {spec.model.id} is not named for any; name a "
+            f"repository that has them, one file in engine.args.{GGUF_URL}, or an image of yours",
+            warning=not spec.resources.gpu.count,
         )
