@@ -1,0 +1,185 @@
+"""Keeping InferenceProviderConfigs: made when missing, what the package says of itself, readiness, heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from kubeairunway.decide.provider_config import config_status
+from kubeairunway.errors import ApiError, KubeError
+from kubeairunway.kube.backoff import Backoff
+from kubeairunway.model import names
+from kubeairunway.objects.digests import digest
+from kubeairunway.objects.times import parse_time
+from kubeairunway.runtime.world import CONFIGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kubeairunway.decide.plan import Plan
+    from kubeairunway.kube.client import Client
+    from kubeairunway.objects.resources import Json
+    from kubeairunway.runtime.overlay import Overlay
+    from kubeairunway.runtime.providers import Directory
+
+log = logging.getLogger(__name__)
+
+
+class RuleErrors:
+    """Selection rules that failed, by provider and name, until their text changes or they have a verdict."""
+
+    def __init__(self, on_change: Callable[[], None], count: Callable[[str, str], None]) -> None:
+        """`on_change()` is called when the errors are others than before, `count(provider, rule)` for each failure."""
+        self._on_change = on_change
+        self._count = count
+        self._errors: dict[str, dict[str, tuple[str, str]]] = {}
+
+    def of(self, provider: str, conditions: Mapping[str, str]) -> dict[str, str]:
+        """The error of each rule whose text is still the one that failed; `conditions` are the texts in force."""
+        errors = self._errors.get(provider, {})
+        return {name: error for name, (text, error) in errors.items() if conditions.get(name) == text}
+
+    def note(self, plan: Plan) -> None:
+        """Take over what a decision found out about the rules."""
+        if not plan.rule_errors and not self._errors:
+            return
+        explanation = getattr(plan.decision, "explanation", None)
+        changed = False
+        for candidate in explanation.all_candidates() if explanation is not None else ():
+            for rule in candidate.rules:
+                changed |= self._take(candidate.provider, rule)
+        if changed:
+            self._on_change()
+
+    def _take(self, provider: str, rule: Any) -> bool:  # noqa: ANN401 - decide.explanation.RuleVerdict
+        held = self._errors.get(provider, {})
+        if rule.outcome == "error":
+            self._count(provider, rule.name)
+            entry = (rule.condition, rule.error)
+            if held.get(rule.name) == entry:
+                return False
+            self._errors.setdefault(provider, held)[rule.name] = entry
+            return True
+        return held.pop(rule.name, None) is not None
+
+
+class ConfigKeeper:
+    """Writes the configs of this process's providers; only a leader runs it."""
+
+    def __init__(
+        self, client: Client, directory: Directory, overlay: Overlay, *, heartbeat: float, rules: RuleErrors
+    ) -> None:
+        self._client = client
+        self._directory = directory
+        self._overlay = overlay
+        self._heartbeat = heartbeat
+        self._rules = rules
+        self._wake = asyncio.Event()
+        self._written: dict[str, tuple[str, str]] = {}
+
+    def wake(self) -> None:
+        """Look now: something that a config says may have changed."""
+        self._wake.set()
+
+    async def keep_all(self) -> float:
+        """Bring every config up to date; returns seconds until the next heartbeat is due. Raises KubeError."""
+        waits = [await self._keep(name) for name in self._directory.names() if self._directory.keeps(name)]
+        return min(waits, default=self._heartbeat)
+
+    async def run(self) -> None:
+        """Keep the configs until cancelled."""
+        backoff = Backoff(0.5, 30.0)
+        while True:
+            self._wake.clear()
+            try:
+                wait = await self.keep_all()
+                backoff.reset()
+            except KubeError as error:
+                wait = backoff.next()
+                log.warning("provider configs could not be written, again in %.1f s: %s", wait, error)
+            try:
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _keep(self, name: str) -> float:
+        package = self._directory.package(name)
+        config = self._directory.config(name)
+        if config is None:
+            if package.provider is None:
+                return self._heartbeat
+            config = await self._create(name)
+            if config is None:
+                return self._heartbeat
+        now = datetime.now(UTC)
+        left = self._until_beat(config, now) if package.provider is not None else self._heartbeat
+        fact = self._directory.facts.get(name)
+        texts = {active.rule.name: active.rule.condition for active in fact.rules} if fact is not None else {}
+        status = config_status(
+            package,
+            config,
+            self._directory.upstream(name),
+            rule_errors=self._rules.of(name, texts),
+            now=now,
+            beat=left <= 0,
+        )
+        if status is None or (left > 0 and self._stands(config, status)):
+            return max(left, 0.1)
+        await self._write(config, status)
+        return self._heartbeat
+
+    def _stands(self, config: Json, status: Json) -> bool:
+        """Whether the status is what the API server made of the same wish before: writing it again changes nothing."""
+        wanted, answered = self._written.get(config["metadata"]["uid"], ("", ""))
+        return wanted == _digest_wish(status) and answered == digest(config.get("status") or {})
+
+    def _until_beat(self, config: Json, now: datetime) -> float:
+        beat = parse_time((config.get("status") or {}).get("lastHeartbeat"))
+        if beat is None or beat > now:
+            return 0.0
+        return self._heartbeat - (now - beat).total_seconds()
+
+    async def _create(self, name: str) -> Json | None:
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.PROVIDER_CONFIG,
+            "metadata": {"name": name},
+            "spec": {},
+        }
+        try:
+            answer = await self._client.create(CONFIGS, body)
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+            answer = await self._client.get(CONFIGS, name)
+        else:
+            log.info("made the config of provider %s", name, extra={"provider": name})
+        self._overlay.put(CONFIGS, answer)
+        return answer
+
+    async def _write(self, config: Json, status: Json) -> None:
+        meta = config["metadata"]
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.PROVIDER_CONFIG,
+            "metadata": {"name": meta["name"], "uid": meta["uid"]},
+            "status": status,
+        }
+        try:
+            answer = await self._client.apply_status(CONFIGS, body)
+            self._overlay.put(CONFIGS, answer)
+            self._written[meta["uid"]] = (_digest_wish(status), digest(answer.get("status") or {}))
+        except ApiError as error:
+            if error.status not in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
+                raise
+            self._overlay.drop((CONFIGS.group, CONFIGS.kind, "", meta["name"]))  # deleted meanwhile: the watch will say
+
+
+def _digest_wish(status: Json) -> str:
+    """A digest of a wanted status without the times in it."""
+    rows = [{**row, "lastTransitionTime": ""} for row in status.get("conditions") or ()]
+    return digest({**status, "lastHeartbeat": "", "conditions": rows})

@@ -1,0 +1,90 @@
+"""The seams with a stopwatch: provider hooks and the transport, counted as they are used."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from kubeairunway.errors import PluginError
+from kubeairunway.kube.transport import JSON_TYPE, REQUEST_SECONDS, Query, Response, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from kubeairunway.model.problems import Problem
+    from kubeairunway.plugin import Bid, Observed, Rendering, Report, Request
+    from kubeairunway.plugin.calls import HookCalls
+    from kubeairunway.runtime.telemetry import Telemetry
+
+R = TypeVar("R")
+
+
+class MeasuredCalls:
+    """HookCalls that note how long each call took and whether it failed; called from several threads."""
+
+    def __init__(self, calls: HookCalls, telemetry: Telemetry) -> None:
+        self._calls = calls
+        self._telemetry = telemetry
+
+    def validate(self, provider: str, request: Request) -> tuple[Problem, ...]:
+        """See HookCalls."""
+        return self._measure(provider, "validate", lambda: self._calls.validate(provider, request))
+
+    def select(self, provider: str, request: Request) -> Bid | None:
+        """See HookCalls."""
+        return self._measure(provider, "select", lambda: self._calls.select(provider, request))
+
+    def render(self, provider: str, request: Request) -> Rendering:
+        """See HookCalls."""
+        return self._measure(provider, "render", lambda: self._calls.render(provider, request))
+
+    def status(self, provider: str, request: Request, observed: Observed) -> Report:
+        """See HookCalls."""
+        return self._measure(provider, "status", lambda: self._calls.status(provider, request, observed))
+
+    def _measure(self, provider: str, hook: str, call: Callable[[], R]) -> R:
+        started = time.perf_counter()
+        failure: PluginError | None = None
+        try:
+            return call()
+        except PluginError as error:
+            failure = error
+            raise
+        finally:
+            self._telemetry.hooked(provider, hook, time.perf_counter() - started, failure)
+
+
+class MeasuredTransport:
+    """A transport that counts the watches it opens; requests are counted by the client, which knows their resource."""
+
+    def __init__(self, transport: Transport, telemetry: Telemetry) -> None:
+        self._transport = transport
+        self._telemetry = telemetry
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query = (),
+        body: bytes | None = None,
+        content_type: str = JSON_TYPE,
+        accept: str = JSON_TYPE,
+        timeout: float = REQUEST_SECONDS,  # noqa: ASYNC109 - Transport's signature
+    ) -> Response:
+        """See Transport."""
+        return await self._transport.request(
+            method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=timeout
+        )
+
+    def stream(
+        self, path: str, query: Query, read_timeout: float, *, accept: str = JSON_TYPE
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """See Transport."""
+        self._telemetry.watch_opened(path)
+        return self._transport.stream(path, query, read_timeout, accept=accept)
+
+    async def close(self) -> None:
+        """See Transport."""
+        await self._transport.close()

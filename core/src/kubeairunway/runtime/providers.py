@@ -1,0 +1,135 @@
+"""What is known of every provider: its package, its InferenceProviderConfig, and what of its upstream is there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from kubeairunway.decide.provider_config import HEARTBEAT_EXPIRY, PackageFacts, Upstream, read_facts
+from kubeairunway.objects.times import parse_time
+from kubeairunway.runtime.world import CONFIGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kubeairunway.decide.facts import ProviderFacts
+    from kubeairunway.objects.resources import Json
+    from kubeairunway.plugin.registry import Registry
+    from kubeairunway.runtime.kinds import KindWatches
+    from kubeairunway.runtime.operators import Operators
+    from kubeairunway.runtime.overlay import Overlay
+    from kubeairunway.runtime.settings import Settings
+    from kubeairunway.runtime.watches import Watch
+
+log = logging.getLogger(__name__)
+
+
+class Directory:
+    """The facts of every provider; `on_change(names)` tells whose changed, and `epoch` counts the changes."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        kinds: KindWatches,
+        operators: Operators,
+        configs: Watch,
+        overlay: Overlay,
+        *,
+        on_change: Callable[[frozenset[str]], None],
+    ) -> None:
+        self._registry = registry
+        self._settings = settings
+        self._kinds = kinds
+        self._operators = operators
+        self._configs = configs
+        self._overlay = overlay
+        self._on_change = on_change
+        self._timer: asyncio.TimerHandle | None = None
+        self.facts: Mapping[str, ProviderFacts] = MappingProxyType({})
+        self.epoch = 0
+        self.leading = False
+        """Whether this process writes the heartbeats of its shard, which makes their age no news to it."""
+
+    def names(self) -> tuple[str, ...]:
+        """Every provider that has a package or a config."""
+        configured = {obj["metadata"]["name"] for obj in self._configs.values()}
+        return tuple(sorted(configured | {package.name for package in self._registry.packages}))
+
+    def config(self, name: str) -> Json | None:
+        """The provider's config as it is now, our own last write included."""
+        cached = self._configs.get("", name)
+        return self._overlay.find((CONFIGS.group, CONFIGS.kind, "", name), cached, self._configs.seen(""))
+
+    def package(self, name: str) -> PackageFacts:
+        """The installed package of a provider; why it is not loaded, where it is not."""
+        package = self._registry.get(name)
+        if package is None:
+            return PackageFacts(provider=None)
+        reason = f"{package.state}: {package.reason}" if package.reason else str(package.state)
+        return PackageFacts(
+            provider=package.provider,
+            reason="" if package.provider is not None else reason,
+            distribution=package.distribution,
+            version=package.version,
+        )
+
+    def upstream(self, name: str) -> Upstream:
+        """What of a provider's upstream this cluster has."""
+        provider = self._registry.providers.get(name)
+        if provider is None:
+            return Upstream(served={})
+        state, deployment, version = self._operators.state(name)
+        return Upstream(served=self._kinds.served(provider), operator=state, operator_name=deployment, version=version)
+
+    def keeps(self, name: str) -> bool:
+        """Whether this process looks after a provider's config; those without a package are the core's."""
+        if self._registry.providers.get(name) is None:
+            return self._settings.runs_core()
+        return self._settings.runs_provider(name)
+
+    def update(self) -> None:
+        """Work the facts out anew and tell whose changed."""
+        now = datetime.now(UTC)
+        facts = {name: self._read(name, now) for name in self.names()}
+        changed = frozenset(name for name in (*facts, *self.facts) if facts.get(name) != self.facts.get(name))
+        self._set_timer(now)
+        if not changed:
+            return
+        self.facts = MappingProxyType(facts)
+        self.epoch += 1
+        for name in sorted(changed):
+            fact = facts.get(name)
+            state = "gone" if fact is None else "ready" if fact.usable else f"not usable: {fact.message or fact.reason}"
+            log.info("provider %s is %s", name, state, extra={"provider": name})
+        self._on_change(changed)
+
+    def _read(self, name: str, now: datetime) -> ProviderFacts:
+        own = self.leading and self.keeps(name)
+        readable = not self._configs.forbidden
+        moment = None if own or not readable else now
+        return read_facts(name, self.package(name), self.config(name), self.upstream(name), moment)
+
+    def _set_timer(self, now: datetime) -> None:
+        """Come back when the next heartbeat of somebody else expires."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waits = [
+            (beat + HEARTBEAT_EXPIRY - now).total_seconds()
+            for name in self.names()
+            if not (self.leading and self.keeps(name))
+            and (beat := parse_time(((self.config(name) or {}).get("status") or {}).get("lastHeartbeat"))) is not None
+            and now - beat <= HEARTBEAT_EXPIRY
+        ]
+        if waits:
+            delay = min(waits) + timedelta(milliseconds=100).total_seconds()
+            self._timer = asyncio.get_running_loop().call_later(delay, self.update)
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()

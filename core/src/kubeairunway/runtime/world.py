@@ -1,0 +1,212 @@
+"""What this process knows of the cluster: caches and our own newest writes, read as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from kubeairunway.decide.ownership import is_cached_whole, label_value, owner_uids
+from kubeairunway.decide.plan import Memory, Snapshot
+from kubeairunway.model import names
+from kubeairunway.objects.digests import digest
+from kubeairunway.objects.resources import Json, Resource
+from kubeairunway.runtime.kinds import OWNER, PARENT, KindWatches, Use, label_mark
+from kubeairunway.runtime.overlay import Address, Overlay, address_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+
+    from kubeairunway.decide.facts import ProviderFacts
+    from kubeairunway.plugin import Kind
+    from kubeairunway.runtime.conflicts import Conflicts, Key
+    from kubeairunway.runtime.watches import Watch
+
+DEPLOYMENTS: Final = Resource(names.GROUP, names.VERSION, names.MODEL_DEPLOYMENT, "modeldeployments")
+CONFIGS: Final = Resource(
+    names.GROUP, names.VERSION, names.PROVIDER_CONFIG, "inferenceproviderconfigs", namespaced=False
+)
+
+MAX_DEPTH: Final = 6
+"""How far below the primary children are followed: set, workspace, stateful set, pod, and two to spare."""
+
+Version = tuple[str, str]
+"""uid and resourceVersion."""
+
+
+@dataclass(slots=True)
+class View:
+    """A snapshot, and the version of everything that went into it; decisions may look further objects up."""
+
+    snapshot: Snapshot
+    seen: dict[Address, Version | None]
+    looked_up: set[Address] = field(default_factory=set)
+
+
+class World:
+    """Reads objects; `find` is safe from any thread, all else belongs to the event loop."""
+
+    def __init__(self, deployments: Watch, kinds: KindWatches, overlay: Overlay, conflicts: Conflicts) -> None:
+        self.deployments = deployments
+        self.kinds = kinds
+        self.overlay = overlay
+        self.conflicts = conflicts
+
+    def deployment(self, key: Key) -> Json | None:
+        """The deployment as it is now, our own last write included."""
+        return self._read(self.deployments, key[0], key[1])
+
+    def find(self, kind: Kind, namespace: str, name: str) -> Json | None:
+        """A live object of a declared kind, ours or not, as far as it is known."""
+        watch = self.kinds.watch(kind)
+        if watch is None:
+            return None
+        resource = watch.resource
+        return self._read(watch, namespace, name) or self.conflicts.find(
+            (resource.group, resource.kind, namespace, name)
+        )
+
+    def owned(self, deployment: Json) -> dict[tuple[Kind, str], Json]:
+        """The objects that are a deployment's, by kind and name."""
+        return {(kind, obj["metadata"]["name"]): obj for kind, _, obj in self._find_owned(deployment)}
+
+    def take(
+        self, deployment: Json, facts: Mapping[str, ProviderFacts], memory: Memory, now: datetime, limit: float
+    ) -> View:
+        """Everything a decision about a deployment is made from."""
+        namespace = deployment["metadata"]["namespace"]
+        seen: dict[Address, Version | None] = {}
+        owned: dict[tuple[Kind, str], Json] = {}
+        for kind, resource, obj in self._find_owned(deployment):
+            owned[kind, obj["metadata"]["name"]] = obj
+            seen[address_of(resource, obj)] = _version(obj)
+        children: dict[Kind, list[Json]] = {}
+        for use, resource, obj in self._find_children(deployment, owned.values()):
+            seen[address_of(resource, obj)] = _version(obj)
+            for kind in use.children:
+                children.setdefault(kind, []).append(obj)
+        looked_up: set[Address] = set()
+        snapshot = Snapshot(
+            deployment=deployment,
+            providers=facts,
+            now=now,
+            owned=MappingProxyType(owned),
+            find=self._make_find(namespace, seen, looked_up),
+            children=MappingProxyType({kind: tuple(objects) for kind, objects in children.items()}),
+            memory=memory,
+            deletion_limit=limit,
+        )
+        return View(snapshot, seen, looked_up)
+
+    def look_again(self, deployment: Json, looked_up: tuple[Address, ...]) -> dict[Address, Version | None]:
+        """The versions now of what a decision would see, and of what an earlier one looked up."""
+        seen: dict[Address, Version | None] = {}
+        owned = []
+        for _, resource, obj in self._find_owned(deployment):
+            owned.append(obj)
+            seen[address_of(resource, obj)] = _version(obj)
+        for _, resource, obj in self._find_children(deployment, owned):
+            seen[address_of(resource, obj)] = _version(obj)
+        for address in looked_up:
+            if address not in seen:
+                seen[address] = self._version_at(address)
+        return seen
+
+    def _make_find(
+        self, namespace: str, seen: dict[Address, Version | None], looked_up: set[Address]
+    ) -> Callable[[Kind, str], Json | None]:
+        def find(kind: Kind, name: str) -> Json | None:
+            obj = self.find(kind, namespace, name)
+            address = (kind.group, kind.name, namespace, name)
+            if address not in seen:
+                looked_up.add(address)
+                seen[address] = _version(obj) if obj is not None else None
+            return obj
+
+        return find
+
+    def find_at(self, address: Address) -> Json | None:
+        """The object at an address, as far as it is known."""
+        group, kind, namespace, name = address
+        watch = self.kinds.find_watch(group, kind)
+        obj = self._read(watch, namespace, name) if watch is not None else None
+        return obj or self.conflicts.find(address)
+
+    def _version_at(self, address: Address) -> Version | None:
+        obj = self.find_at(address)
+        return _version(obj) if obj is not None else None
+
+    def _read(self, watch: Watch, namespace: str, name: str) -> Json | None:
+        resource = watch.resource
+        cached = watch.get(namespace, name)
+        return self.overlay.find((resource.group, resource.kind, namespace, name), cached, watch.seen(namespace))
+
+    def _find_owned(self, deployment: Json) -> Iterator[tuple[Kind, Resource, Json]]:
+        uid, namespace = deployment["metadata"]["uid"], deployment["metadata"]["namespace"]
+        ours = self.overlay.owned_by(uid)
+        for watch, use in self.kinds.rendered():
+            resource = watch.resource
+            names_here = {obj["metadata"]["name"] for obj in watch.by_index(OWNER, uid)}
+            names_here |= {address[3] for address in ours if address[:2] == (resource.group, resource.kind)}
+            for name in sorted(names_here):
+                obj = self._read(watch, namespace, name)
+                if obj is not None and uid in owner_uids(obj):
+                    yield _choose_kind(use, obj), resource, obj
+
+    def _find_children(self, deployment: Json, owned: Any) -> Iterator[tuple[Use, Resource, Json]]:  # noqa: ANN401 - objects
+        below = list(self.kinds.children())
+        if not below:
+            return
+        meta = deployment["metadata"]
+        ours = {obj["metadata"]["uid"] for obj in owned}
+        known = set(ours)
+        marks = [*sorted(ours), label_mark(meta["namespace"], label_value(meta["name"]))]
+        for _ in range(MAX_DEPTH):
+            found: list[str] = []
+            for watch, use in below:
+                for mark in marks:
+                    for obj in watch.by_index(PARENT, mark):
+                        uid = obj["metadata"]["uid"]
+                        if uid not in known and not owner_uids(obj):
+                            known.add(uid)
+                            found.append(uid)
+                            yield use, watch.resource, obj
+            if not found:
+                return
+            marks = found
+
+
+def is_followed(kind: Kind, use: Use) -> bool:
+    """Whether objects of others of this kind are in the cache anyway."""
+    return is_cached_whole(kind) or use.whole
+
+
+def describe_deployment(deployment: Json) -> tuple[object, ...]:
+    """What a decision sees of a deployment, resourceVersion and foreign metadata left out."""
+    meta = deployment["metadata"]
+    return (
+        meta["uid"],
+        meta.get("generation"),
+        meta.get("deletionTimestamp"),
+        tuple(meta.get("finalizers") or ()),
+        _ours(meta.get("labels")),
+        _ours(meta.get("annotations")),
+        digest(deployment.get("status") or {}),
+    )
+
+
+def _ours(words: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    prefix = f"{names.GROUP}/"
+    return tuple(sorted((key, value) for key, value in (words or {}).items() if key.startswith(prefix)))
+
+
+def _choose_kind(use: Use, obj: Json) -> Kind:
+    """The kind as the provider that rendered the object declares it; several may declare one."""
+    provider = (obj["metadata"].get("labels") or {}).get(names.PROVIDER)
+    return next((kind for name, kind in use.rendered if name == provider), use.rendered[0][1])
+
+
+def _version(obj: Json) -> Version:
+    meta = obj["metadata"]
+    return meta["uid"], meta["resourceVersion"]
