@@ -21,7 +21,7 @@ DEPLOYMENTS = Resource("kubeairunway.ai", "v1alpha1", "ModelDeployment", "modeld
 UNPROCESSABLE = 422
 
 
-def rows(name: str) -> Any:
+def rows(name: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("row", TABLE[name], ids=[row["name"] for row in TABLE[name]])
 
 
@@ -81,6 +81,31 @@ async def test_everything_else_can_change(row: dict[str, Any], client: Client) -
     finally:
         await delete_model(client, live)
     assert contains(changed["spec"], row["spec"])
+
+
+def largest_spec() -> dict[str, Any]:
+    long = "x" * 2500
+    volumes = [
+        {"name": f"{i}{'v' * 60}", "claimName": f"{i}{'c' * 250}", "mountPath": f"/{i}{'p' * 1000}"} for i in range(8)
+    ]
+    return {
+        "model": {"id": "m" * 512, "storage": {"volumes": volumes}},
+        "engine": {
+            "args": {f"arg-{i}-{'a' * 100}": long for i in range(64)},
+            "extraArgs": [f"--other-{i}={long}" for i in range(64)],
+        },
+        "resources": {"gpu": {"count": 64}, "cpu": "512", "memory": "4Ti"},
+        "env": [{"name": f"{i}{'E' * 240}", "value": long} for i in range(128)],
+        "nodeSelector": {f"{'d' * 60}.{'d' * 60}/{i}{'k' * 60}": "v" * 63 for i in range(64)},
+        "tolerations": [{"key": f"k{i}", "operator": "Equal", "value": "v" * 63} for i in range(64)],
+        "podTemplate": {"metadata": {"annotations": {f"example.com/a{i}": long for i in range(32)}}},
+    }
+
+
+async def test_the_largest_spec_is_within_what_the_rules_may_cost(client: Client) -> None:
+    live = await client.create(DEPLOYMENTS, build_object({"object": "largest"}, largest_spec()))
+    await delete_model(client, live)
+    assert len(live["spec"]["env"]) == 128
 
 
 def contains(live: Any, sent: Any) -> bool:

@@ -153,7 +153,7 @@ def test_a_problem_says_what_would_be_right(spec: Any, path: str, words: str) ->
     assert not JARGON.search(problem.message)
 
 
-FRAMES = {
+FRAMES: dict[str, tuple[Any, str]] = {
     "no map": ([], ""),
     "nothing": (None, ""),
     "another version": (document({}) | {"apiVersion": "kubeairunway.ai/v1"}, "apiVersion"),

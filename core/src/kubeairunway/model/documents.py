@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from kubeairunway.model.annotations import nested_model
 from kubeairunway.model.base import Model, empty_map, list_key
 from kubeairunway.model.document_problems import describe_errors, unknown_field
 from kubeairunway.model.names import API_VERSION, MODEL_DEPLOYMENT, PROVIDER_CONFIG
 from kubeairunway.model.problems import Problem
 from kubeairunway.model.provider_config import ProviderConfigSpec
-from kubeairunway.model.schema_walk import nested_model
 from kubeairunway.model.spec import Spec
 from kubeairunway.objects.resources import Json
 

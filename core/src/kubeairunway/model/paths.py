@@ -9,7 +9,7 @@ from functools import cache
 
 from pydantic import BaseModel
 
-from kubeairunway.model.schema_walk import nested_part
+from kubeairunway.model.annotations import nested_part
 from kubeairunway.model.spec import Spec
 
 CORE_PATHS = frozenset({"provider", "engine.type", "serving.mode"})
