@@ -20,6 +20,10 @@ from kubeairunway.plugin.typed import read_typed
 
 OVERRIDES = "spec.provider.overrides"
 
+AUTO_SELECT_OFF = "AutoSelectOff"
+NOT_NAMED = "NotNamed"
+"""Reasons of candidates that are no reasons of conditions."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
@@ -60,7 +64,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class _Obstacle:
+class Obstacle:
     """Why a provider may not be asked, whatever the engine."""
 
     reason: str
@@ -74,7 +78,7 @@ def judge(question: Question, trial: Trial, facts: ProviderFacts) -> Judged:
     kept = question.kept is not None
     obstacle = _find_obstacle(question, facts)
     provider = facts.provider
-    if provider is None or (obstacle is not None and obstacle.reason == "NotNamed"):
+    if provider is None or (obstacle is not None and obstacle.reason == NOT_NAMED):
         return Judged(_blocked(facts, trial, obstacle or _missing(facts)))
     offer = find_offer(provider, trial.engine, question.need)
     if isinstance(offer, Problem):
@@ -114,43 +118,49 @@ def _make_request(question: Question, trial: Trial, facts: ProviderFacts, overri
 # ---- may it be asked ----
 
 
-def _missing(facts: ProviderFacts) -> _Obstacle:
+def _missing(facts: ProviderFacts) -> Obstacle:
     message = facts.message or f"the package of provider {facts.name} is not loaded"
-    return _Obstacle(Reason.PROVIDER_MISSING, message, f"install the package of provider {facts.name}")
+    return Obstacle(Reason.PROVIDER_MISSING, message, f"install the package of provider {facts.name}")
 
 
-def _find_obstacle(question: Question, facts: ProviderFacts) -> _Obstacle | None:
+def _find_obstacle(question: Question, facts: ProviderFacts) -> Obstacle | None:
     name = facts.name
     if question.pin and question.pin != name:
         remedy = f"set spec.provider.name to {name}, or remove it"
-        return _Obstacle("NotNamed", f"spec.provider.name names {question.pin}", remedy)
+        return Obstacle(NOT_NAMED, f"spec.provider.name names {question.pin}", remedy)
     if facts.provider is None:
         return _missing(facts)
-    if not facts.usable:
-        return _unusable(facts)
+    if not facts.usable and not _serves_on(question, facts):
+        return why_unusable(facts)
     if not facts.auto_select and not question.pin and question.kept is None:
         remedy = "enable autoSelect in its InferenceProviderConfig, or name it in spec.provider.name"
-        return _Obstacle("AutoSelectOff", f"provider {name} runs only what names it", remedy)
+        return Obstacle(AUTO_SELECT_OFF, f"provider {name} runs only what names it", remedy)
     return None
 
 
-def _unusable(facts: ProviderFacts) -> _Obstacle:
+def _serves_on(question: Question, facts: ProviderFacts) -> bool:
+    """Whether a kept provider is asked although it is not ready: its hooks work whatever its upstream does."""
+    return question.kept is not None and not facts.disabled and not facts.problems
+
+
+def why_unusable(facts: ProviderFacts) -> Obstacle:
+    """What keeps new deployments away from a provider whose package is loaded."""
     name = facts.name
     if facts.disabled:
         message = f"provider {name} is switched off by the administrator"
-        return _Obstacle(Reason.PROVIDER_DISABLED, message, "remove disabled from its InferenceProviderConfig")
+        return Obstacle(Reason.PROVIDER_DISABLED, message, "remove disabled from its InferenceProviderConfig")
     if facts.problems:
         message = f"the settings of provider {name} are invalid: {facts.problems[0].message}"
         remedy = f"correct {facts.problems[0].path} of its InferenceProviderConfig"
-        return _Obstacle(ConfigReason.SETTINGS_INVALID, message, remedy, transient=True)
+        return Obstacle(ConfigReason.SETTINGS_INVALID, message, remedy, transient=True)
     message = facts.message or f"provider {name} is not ready"
-    return _Obstacle(facts.reason or Reason.PROVIDER_NOT_READY, message, f"make it ready: {message}", transient=True)
+    return Obstacle(facts.reason or Reason.PROVIDER_NOT_READY, message, f"make it ready: {message}", transient=True)
 
 
 def _blocked(
     facts: ProviderFacts,
     trial: Trial,
-    obstacle: _Obstacle,
+    obstacle: Obstacle,
     *,
     capable: bool = False,
     problems: tuple[Problem, ...] = (),
@@ -171,7 +181,7 @@ def _blocked(
 
 
 def _incapable(
-    question: Question, trial: Trial, facts: ProviderFacts, problem: Problem, obstacle: _Obstacle | None
+    question: Question, trial: Trial, facts: ProviderFacts, problem: Problem, obstacle: Obstacle | None
 ) -> Judged:
     if obstacle is not None:
         return Judged(_blocked(facts, trial, obstacle, problems=(problem,)), _status_request(question, trial, facts))

@@ -91,7 +91,6 @@ class _Decider:
             calls=self._calls,
             expressions=self._expressions,
             kept=find_kept(self._recorded, self._primary, deployment.spec),
-            checked=problems,
         )
         return self._plan_chosen(decision, problems)
 

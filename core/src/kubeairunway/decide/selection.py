@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from kubeairunway.decide.candidates import Judged, Question, Trial, judge, request_for
+from kubeairunway.decide.candidates import AUTO_SELECT_OFF, Judged, Question, Trial, judge, request_for, why_unusable
 from kubeairunway.decide.effective import effective_spec
 from kubeairunway.decide.engines import ENGINE_ORDER, engines_to_try, need_of
 from kubeairunway.decide.explanation import Candidate, EngineTrial, Explanation, RuleVerdict
@@ -21,6 +21,9 @@ from kubeairunway.model.reasons import Reason
 from kubeairunway.model.spec import ENGINE_TITLES, EngineName, Spec
 from kubeairunway.plugin import Request
 from kubeairunway.plugin.calls import HookCalls
+
+MAX_PRIORITY = 100
+"""The highest priority of a rule or bid."""
 
 NO_PROVIDERS = "no providers registered (InferenceProviderConfig resources not found)"
 NONE_HEALTHY = "no healthy providers available"
@@ -35,7 +38,8 @@ class Decision:
     kept provider stays in `provider`, with a `request` for reading its status and not for rendering. Waiting:
     neither provider nor problems; `provider_reason` and `provider_message` say for whom. Unavailable: a kept
     provider that cannot be asked for changes now; `unavailable` is a reason ("PackageMissing", "ProviderDisabled",
-    "ProviderNotReady"), and `request` is None if its package is not loaded.
+    "ProviderNotReady", "ProviderError"), and `request` is None if its package is not loaded. One that is not ready
+    was asked for its objections all the same.
 
     `spec` is the effective spec, under the engine as far as it is known. Reasons and messages of the two selections
     are those of their conditions and do not change while a choice is kept. `why` is the short form of them.
@@ -68,11 +72,8 @@ def choose(
     calls: HookCalls,
     expressions: Expressions,
     kept: Kept | None = None,
-    checked: tuple[Problem, ...] | None = None,
 ) -> Decision:
     """Choose engine and provider for a deployment, or say why there is none yet or cannot be one.
-
-    `checked` is what `check_spec` said of it already; without it, it is asked.
 
     `kept` is what an earlier choice fixed for the same identity; the caller leaves it out when model, source or mode
     changed. A pin of another provider or engine moves the choice, clearing an explicit one does not.
@@ -89,7 +90,7 @@ def choose(
         set_paths=set_paths(written),
         kept=standing,
     )
-    found = check_spec(name, written) if checked is None else checked
+    found = check_spec(name, written)
     errors = errors_of(found)
     warnings = tuple(problem for problem in found if problem.warning)
     if standing is not None:
@@ -145,7 +146,7 @@ def _unavailable(facts: ProviderFacts, judged: Judged) -> tuple[str, str]:
     if facts.disabled:
         return Reason.PROVIDER_DISABLED, f"provider {facts.name} is switched off; what runs goes on unchanged"
     if not facts.usable:
-        return Reason.PROVIDER_NOT_READY, judged.candidate.message
+        return Reason.PROVIDER_NOT_READY, why_unusable(facts).message
     if judged.candidate.reason == Reason.PROVIDER_ERROR:
         return Reason.PROVIDER_ERROR, judged.candidate.message
     return "", ""
@@ -189,7 +190,8 @@ def _select(question: Question) -> Decision:
         return _unknown_provider(question)
     if not question.providers:
         return _waiting(question, [], Reason.NO_PROVIDER, NO_PROVIDERS)
-    offered = [facts.provider for facts in question.providers.values() if facts.provider is not None]
+    asked = [question.providers[question.pin]] if question.pin else list(question.providers.values())
+    offered = [facts.provider for facts in asked if facts.provider is not None]
     trials: list[EngineTrial] = []
     judged: list[Judged] = []
     for engine in engines_to_try(question.written, None, offered):
@@ -248,18 +250,22 @@ def winning_reason(best: Candidate, *, pinned: bool) -> str:
 def _with_remedy(candidate: Candidate, best: Candidate) -> Candidate:
     if not candidate.eligible or candidate is best:
         return candidate
-    above = candidate.provider > best.provider
+    return replace(candidate, remedy=_needed(best, after=candidate.provider > best.provider))
+
+
+def _needed(best: Candidate, *, after: bool) -> str:
+    """What a loser would need, whose name comes after the winner's (and so loses ties) or before it."""
     score = best.score or 0
-    who = "a matching rule of the administrator" if best.administrator else "a score"
+    bound = f"over {score}" if after else f"of {score} or more"
     named = "name it in spec.provider.name"
-    if best.administrator or score < 100 or not above:  # noqa: PLR2004 - the highest priority there is
-        bound = f"over {score}" if above else f"of {score} or more"
-        remedy = f"needs {who} {bound} ({best.provider} has {score}), or {named}"
-        if best.administrator and score == 100 and above:  # noqa: PLR2004 - the highest priority there is
-            remedy = f"{named}; nothing outranks {best.provider}"
-    else:
-        remedy = f"needs a matching rule of the administrator, or {named}"
-    return replace(candidate, remedy=remedy)
+    beatable = score < MAX_PRIORITY or not after
+    if best.administrator and not beatable:
+        return f"{named}; nothing outranks {best.provider}"
+    if best.administrator:
+        return f"needs a matching rule of the administrator {bound}, or {named}"
+    if not beatable:
+        return f"needs a matching rule of the administrator, or {named}"
+    return f"needs a score {bound} ({best.provider} has {score}), or {named}"
 
 
 # ---- no choice ----
@@ -289,13 +295,23 @@ def _none_selected(question: Question, trials: list[EngineTrial], judged: list[J
         best = min(refused, key=lambda candidate: _refusal_rank(candidate, pinned=bool(question.pin)))
         message = "; ".join(problem.message for problem in errors_of(best.problems))
         return _undecided(question, trials, Reason.SELECTION_FAILED, message, errors_of(best.problems))
-    usable = [candidate for candidate in candidates if question.providers[candidate.provider].usable]
-    reason = Reason.SELECTION_FAILED if usable else Reason.NO_PROVIDER
-    if question.pin and candidates:
-        reason = Reason(candidates[0].reason) if candidates[0].reason in set(Reason) else Reason.NO_PROVIDER
+    return _nobody(question, trials, candidates)
+
+
+def _nobody(question: Question, trials: list[EngineTrial], candidates: list[Candidate]) -> Decision:
+    """Nobody that could run it is there and willing, and nothing in the spec is to blame."""
     if not candidates:
-        return _waiting(question, trials, Reason.NO_PROVIDER, f"{NONE_HEALTHY}: {_packages(question)}")
-    return _waiting(question, trials, reason, f"{NONE_COMPATIBLE if usable else NONE_HEALTHY}: {_cases(candidates)}")
+        names = [question.pin] if question.pin else sorted(question.providers)
+        missing = "; ".join(f"{name}: its package is not loaded" for name in names)
+        reason = Reason.PROVIDER_MISSING if question.pin else Reason.NO_PROVIDER
+        return _waiting(question, trials, reason, f"{NONE_HEALTHY}: {missing}")
+    willing = [
+        item for item in candidates if item.reason != AUTO_SELECT_OFF and question.providers[item.provider].usable
+    ]
+    reason = Reason.SELECTION_FAILED if willing else Reason.NO_PROVIDER
+    headline = NONE_COMPATIBLE if willing else NONE_HEALTHY
+    cases = f"{headline}: {_cases(candidates)}"
+    return _waiting(question, trials, candidates[0].reason if question.pin else reason, cases)
 
 
 _REFUSALS = {"GpuRequired": 2, "GpuUnsupported": 2, "ServingModeUnsupported": 3, "EngineUnsupported": 4}
@@ -304,7 +320,7 @@ _REFUSALS = {"GpuRequired": 2, "GpuUnsupported": 2, "ServingModeUnsupported": 3,
 
 def _refusal_weight(candidate: Candidate, *, pinned: bool) -> int:
     """0 if a candidate's problems are not for the user to mend: it could not be asked, or others may come."""
-    if not errors_of(candidate.problems) or candidate.reason in {"AutoSelectOff", Reason.PROVIDER_DISABLED}:
+    if not errors_of(candidate.problems) or candidate.reason in {AUTO_SELECT_OFF, Reason.PROVIDER_DISABLED}:
         return 0
     if candidate.transient or (candidate.reason == "EngineUnsupported" and not pinned):
         return 0
@@ -321,10 +337,6 @@ def _cases(candidates: list[Candidate]) -> str:
     for candidate in candidates:
         texts.setdefault(candidate.provider, f"{candidate.provider}: {candidate.message}")
     return "; ".join(texts[name] for name in sorted(texts))
-
-
-def _packages(question: Question) -> str:
-    return "; ".join(f"{name}: its package is not loaded" for name in sorted(question.providers))
 
 
 def _waiting(question: Question, trials: list[EngineTrial], reason: str, message: str) -> Decision:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+
 from kubeairunway.decide.expressions import Expressions
 from kubeairunway.decide.facts import ActiveRule, Kept, ProviderFacts
 from kubeairunway.decide.selection import Decision, choose
@@ -59,7 +60,12 @@ class Kit:
 
     @staticmethod
     def provider(
-        name: str, *engines: Engine, rules: Iterable[ActiveRule] = (), overrides: type | None = None, **facts: Any
+        name: str,
+        *engines: Engine,
+        rules: Iterable[ActiveRule] = (),
+        overrides: type | None = None,
+        loaded: bool = True,
+        **facts: Any,
     ) -> ProviderFacts:
         kind = Kind(group=f"{name}.example", name="Server", versions=("v1",))
         active = tuple(rules)
@@ -72,7 +78,7 @@ class Kit:
             overrides=overrides,
         )
         facts.setdefault("versions", MappingProxyType({kind: "v1"}))
-        return ProviderFacts(name=name, provider=package, rules=active, **facts)
+        return ProviderFacts(name=name, provider=package if loaded else None, rules=active, **facts)
 
     @staticmethod
     def spec(**blocks: Any) -> Spec:

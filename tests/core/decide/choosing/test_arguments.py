@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+
+from kubeairunway.decide.arguments import OWNED
 from kubeairunway.decide.validation import check_spec
 from kubeairunway.model import Spec
 from kubeairunway.model.paths import known_paths
-from kubeairunway.decide.arguments import OWNED
 
 
 def problems(**engine: Any) -> list[tuple[str, str, str]]:

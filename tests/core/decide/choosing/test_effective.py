@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from kubeairunway.decide.effective import cel_view, effective_spec
 from kubeairunway.model import Spec
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kubeairunway.decide.effective import cel_view, effective_spec
 from kubeairunway.decide.expressions import (
     MAX_BRACKETS,
@@ -21,8 +22,9 @@ from kubeairunway.decide.expressions import (
     SpecView,
     compile_rule,
     evaluate,
+    evaluator,
+    rules,
 )
-from kubeairunway.decide.expressions import evaluator, rules
 from kubeairunway.model import Spec
 from kubeairunway.model.base import Model
 
@@ -208,7 +210,7 @@ def test_a_program_that_reads_the_whole_spec_says_so() -> None:
 
 
 @pytest.fixture
-def evaluations(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def evaluations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
     def counted(program: Program, view: SpecView) -> bool | RuleError:
@@ -216,7 +218,7 @@ def evaluations(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return evaluate(program, view)
 
     monkeypatch.setattr(rules, "evaluate", counted)
-    yield made
+    return made
 
 
 def test_a_burst_of_models_evaluates_a_rule_once(evaluations: list[str]) -> None:

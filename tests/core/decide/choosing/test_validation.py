@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from kubeairunway.decide.validation import check_spec
 from kubeairunway.model import Problem, Spec
 
