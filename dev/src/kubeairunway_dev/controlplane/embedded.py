@@ -26,7 +26,7 @@ from kubeairunway_dev.controlplane.binaries import (
 from kubeairunway_dev.controlplane.cluster import Cluster
 from kubeairunway_dev.controlplane.components import Layout
 from kubeairunway_dev.controlplane.credentials import ensure_credentials, make_cluster_entry, make_kubeconfig
-from kubeairunway_dev.controlplane.processes import Family
+from kubeairunway_dev.controlplane.processes import STOP_SECONDS, Family
 from kubeairunway_dev.controlplane.rest import Answer, RestClient
 from kubeairunway_dev.errors import ControlPlaneError
 from kubeairunway_dev.places import write_private
@@ -101,7 +101,7 @@ class ControlPlane(Cluster):
         """Start everything and wait until it is usable. Raises BuildError or ControlPlaneError, leaving nothing."""
         self._binaries = self.find_binaries()
         self.directory = Path(tempfile.mkdtemp(prefix="kubeairunway-"))
-        self._family = Family(self.directory, remove=[self.directory])
+        self._family = Family(self.directory, remove=[self.directory], grace=STOP_SECONDS if self._data_dir else 0.0)
         try:
             self._prepare()
             self._launch(ETCD, components.list_etcd_flags(self.layout))

@@ -14,9 +14,6 @@ import sys
 import time
 from pathlib import Path
 
-GRACE_SECONDS = 5.0
-"""How long components may take to end by themselves: etcd writes its data, the others have nothing to lose."""
-
 
 def read_group(pid: int) -> int | None:
     """Return the process group of `pid`, or None if it has ended (a zombie counts as ended)."""
@@ -42,10 +39,12 @@ def send(signum: int, pids: list[int]) -> None:
             os.kill(pid, signum)
 
 
-def end_group(group: int) -> None:
-    """End all members of `group` but this process, politely first."""
-    send(signal.SIGTERM, list_group(group))
-    deadline = time.monotonic() + GRACE_SECONDS
+def end_group(group: int, grace: float) -> None:
+    """End all members of `group` but this process, politely first where they get `grace` seconds to end."""
+    alive = list_group(group)
+    if grace:
+        send(signal.SIGTERM, alive)
+    deadline = time.monotonic() + grace
     while (alive := list_group(group)) and time.monotonic() < deadline:
         time.sleep(0.02)
     while alive:
@@ -55,12 +54,13 @@ def end_group(group: int) -> None:
 
 
 def main() -> None:
-    """Wait for the end of stdin, then clean up: `keeper.py [DIRECTORY-TO-REMOVE]`."""
+    """Wait for the end of stdin, then clean up: `keeper.py GRACE-SECONDS [DIRECTORY-TO-REMOVE ...]`."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
     sys.stdin.buffer.read()
-    end_group(os.getpgrp())
-    for directory in sys.argv[1:]:
+    grace, *directories = sys.argv[1:]
+    end_group(os.getpgrp(), float(grace))
+    for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -68,13 +68,16 @@ def identify(pid: int) -> ProcessId:
 
 
 class Family:
-    """Components in one process group, ended with their owner by a keeper process (see keeper.py)."""
+    """Components in one process group, ended with their owner by a keeper process (see keeper.py).
 
-    def __init__(self, directory: Path, remove: Sequence[Path]) -> None:
+    `grace` is how many seconds they get to end by themselves; 0 where they have nothing to lose. Then `remove` goes.
+    """
+
+    def __init__(self, directory: Path, *, remove: Sequence[Path], grace: float = 0.0) -> None:
         self.directory = directory
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._keeper = subprocess.Popen(  # noqa: S603 - this interpreter and a file of ours
-            [sys.executable, "-I", "-S", keeper.__file__, *map(str, remove)],
+            [sys.executable, "-I", "-S", keeper.__file__, str(grace), *map(str, remove)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -130,8 +133,6 @@ class Family:
         """Let the keeper end what still runs and remove the directories, and wait until it has."""
         if self._keeper.stdin is not None:
             self._keeper.stdin.close()
-        for process in self.processes.values():
-            process.send_signal(signal.SIGTERM)
         # A member that its owner has not waited for is a zombie, which the keeper counts as ended.
         self._keeper.wait()
         for process in self.processes.values():
