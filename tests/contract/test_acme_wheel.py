@@ -22,10 +22,10 @@ registry.close()
 pytestmark = pytest.mark.slow
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> str:
+def run(*command: str | Path) -> str:
     """Run a command and return what it printed; its errors are in the failure."""
     words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -35,7 +35,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The wheels of the core and of the example, built from the tree."""
     out = tmp_path_factory.mktemp("wheels")
     for source in (ROOT / "core", ACME):
-        run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", out, cwd=source)
+        run(sys.executable, "-m", "uv", "build", "--quiet", "--wheel", "--out-dir", out, source)
     core, acme = out.glob("kubeairunway-*.whl"), out.glob("acme_kubeairunway-*.whl")
     return next(core), next(acme)
 
