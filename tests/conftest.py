@@ -1,0 +1,36 @@
+"""What holds for all tests: the fast ones run first, and nobody's real cluster is touched."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ORDER = ("house", "core", "contract", "plugins", "scenarios", "dev", "packaging", "cluster")
+"""Folders of tests/, fastest first; those not named run just before packaging."""
+UNNAMED = ORDER.index("packaging") - 0.5
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _forget_the_users_cluster() -> Iterator[None]:
+    """Take away what would lead a test to a cluster that is not ours."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("KUBECONFIG", raising=False)
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort by folder; within a folder the order stays."""
+    items.sort(key=rank_test)
+
+
+def rank_test(item: pytest.Item) -> float:
+    """Return where a test's folder stands in the order."""
+    folder = item.path.relative_to(ROOT / "tests").parts[0]
+    return ORDER.index(folder) if folder in ORDER else UNNAMED
