@@ -37,10 +37,14 @@ OWNED: Mapping[EngineName, Mapping[str, str]] = {
         "hf-repo": "model.id",
         "alias": "model.servedName",
         "ctx-size": "engine.contextLength",
+        "context-size": "engine.contextLength",
         "address": "",
     },
 }
-"""Each engine's spelling of what a field sets; an empty field is where the server listens, the provider's to say."""
+"""Each engine's spelling of what a field sets; an empty field is where the server listens, the provider's to say.
+
+llama.cpp is served by its own server and by LocalAI, whose spellings are here as well.
+"""
 
 SHARED: Mapping[str, str] = _EVERYWHERE
 """What holds before an engine is chosen."""

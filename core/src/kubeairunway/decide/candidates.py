@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from kubeairunway.decide.arguments import check_owned
@@ -214,8 +215,14 @@ def _read_overrides(question: Question, provider: Provider) -> tuple[Any, tuple[
 
 
 def _check_carries(question: Question, facts: ProviderFacts, offer: Engine) -> tuple[Problem, ...]:
-    lost = [path for path in question.set_paths if not covers(offer.carries, path) and not covers(CORE_PATHS, path)]
+    lost = [path for path in question.set_paths if not is_carried(offer.carries, path)]
     return tuple(_not_carried(question, facts, offer, path) for path in lost)
+
+
+@lru_cache(maxsize=4_096)  # every deployment asks the same few questions
+def is_carried(carries: frozenset[str], path: str) -> bool:
+    """Whether an engine's `carries` covers a field, or the core answers to it."""
+    return covers(carries, path) or covers(CORE_PATHS, path)
 
 
 def _not_carried(question: Question, facts: ProviderFacts, offer: Engine, path: str) -> Problem:
@@ -233,7 +240,7 @@ def _carries(question: Question, facts: ProviderFacts, engine: EngineName, path:
     if facts.provider is None or facts.disabled:
         return False
     offer = find_offer(facts.provider, engine, question.need)
-    return isinstance(offer, Engine) and covers(offer.carries, path)
+    return isinstance(offer, Engine) and is_carried(offer.carries, path)
 
 
 def _check_arguments(question: Question, trial: Trial) -> tuple[Problem, ...]:

@@ -184,7 +184,7 @@ class _Decider:
         else:
             stage = Stage(
                 conditions=conditions,
-                fields=choice_fields(decision),
+                fields=choice_fields(decision, self._snapshot.deployment),
                 provider=choice_provider(decision, ""),
                 blocked=blocked,
                 stalled=bool(refusals),
@@ -232,7 +232,7 @@ class _Decider:
         rollout, reported = seen
         return Stage(
             conditions=(*choice_conditions(decision, every), *rollout.conditions),
-            fields={**choice_fields(decision), "objects": _list_others(objects)},
+            fields={**choice_fields(decision, self._snapshot.deployment), "objects": _list_others(objects)},
             provider=choice_provider(decision, rollout.identity),
             resource={} if rollout.replaced else _describe_resource(objects),
             recorded=rollout.recorded,

@@ -110,9 +110,11 @@ def _verdict(chosen: str | None) -> ConditionStatus:
     return "True" if chosen else "False"
 
 
-def choice_fields(decision: Decision) -> Json:
-    """`status.engine` and `status.selection` of a choice."""
-    fields: Json = {"selection": short(decision.explanation)}
+def choice_fields(decision: Decision, deployment: Mapping[str, Any]) -> Json:
+    """`status.engine` and `status.selection` of a choice; while it is kept, the reasons it was made for stay."""
+    before = (deployment.get("status") or {}).get("selection") or {}
+    stays = decision.kept and before.get("provider") == decision.provider
+    fields: Json = {"selection": before if stays else short(decision.explanation)}
     if decision.engine:
         fields["engine"] = {"type": decision.engine, "selectedReason": decision.engine_message}
     return fields

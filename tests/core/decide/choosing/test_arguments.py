@@ -30,6 +30,7 @@ OWN = {
     "SGLang's context length": ("sglang", "context-length", "spec.engine.contextLength"),
     "TensorRT-LLM's model": ("trtllm", "model_path", "spec.model.id"),
     "llama.cpp's context length": ("llamacpp", "ctx-size", "spec.engine.contextLength"),
+    "LocalAI's context length": ("llamacpp", "context-size", "spec.engine.contextLength"),
     "llama.cpp's served name": ("llamacpp", "alias", "spec.model.servedName"),
     "llama.cpp's address": ("llamacpp", "address", "the provider"),
     "any engine's model": (None, "model", "spec.model.id"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kubeairunway.decide.facts import Kept
+from kubeairunway.decide.stages import choice_fields
 from kubeairunway.errors import HookError
 from kubeairunway.model import Problem
 from kubeairunway.plugin import Kind, Request
@@ -189,3 +190,12 @@ def test_a_kept_provider_is_not_asked_while_it_is_switched_off_or_misconfigured(
     decision = kit.choose(kit.spec(), kit.provider("b", **facts), calls=calls, kept=KEPT)
     assert (decision.provider, decision.problems, calls.asked) == ("b", (), [])
     assert decision.unavailable
+
+
+def test_the_status_keeps_the_reasons_for_which_a_choice_was_made(kit: Any) -> None:
+    providers = kit.provider("a"), kit.provider("b", rules=[kit.rule("r", "true", 50)])
+    made = choice_fields(kit.choose(kit.spec(), *providers), {})
+    assert [row["name"] for row in made["selection"]["candidates"]] == ["b", "a"]
+    kept = kit.choose(kit.spec(), *providers, kept=KEPT)
+    assert choice_fields(kept, {"status": made}) == made
+    assert choice_fields(kept, {})["selection"]["provider"] == "b"
