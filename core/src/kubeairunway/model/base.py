@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 
 QUANTITY_PATTERN = (
@@ -20,6 +29,9 @@ REQUIRED = "x-required"
 
 DEFAULTED = "x-defaulted"
 """Mark of an object that the CRD fills in when it is absent: only scalars are filled in unmarked."""
+
+ATOMIC: dict[str, JsonValue] = {"x-kubernetes-map-type": "atomic"}
+"""Mark of a model (json_schema_extra) that server-side apply takes or leaves as a whole, as Kubernetes does its own."""
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 

@@ -7,9 +7,10 @@ class with the engine resolved and the served name filled in. The CRD's schema i
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer
+from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer
 
 from kubeairunway.model.base import (
+    ATOMIC,
     DEFAULTED,
     MAX_INT32,
     REQUIRED,
@@ -169,6 +170,8 @@ class Resources(Model):
 class KeyRef(Model):
     """A key of a ConfigMap or Secret in the same namespace."""
 
+    model_config = ConfigDict(json_schema_extra=ATOMIC)
+
     name: Name = Field(min_length=1, description="Name of the object.")
     key: str = Field(min_length=1, max_length=253, description="The key in it.")
     optional: bool | None = Field(None, description="Start without it when it does not exist.")
@@ -177,12 +180,16 @@ class KeyRef(Model):
 class FieldRef(Model):
     """A field of the pod."""
 
+    model_config = ConfigDict(json_schema_extra=ATOMIC)
+
     api_version: Annotated[str, Field(max_length=64)] | None = Field(None, description="Version of the path.")
     field_path: str = Field(min_length=1, max_length=1024, description="For example metadata.name.")
 
 
 class ResourceFieldRef(Model):
     """A resource of a container."""
+
+    model_config = ConfigDict(json_schema_extra=ATOMIC)
 
     container_name: Annotated[str, Field(max_length=63)] | None = Field(None, description="The container.")
     resource: str = Field(min_length=1, max_length=253, description="For example limits.memory.")
@@ -191,6 +198,8 @@ class ResourceFieldRef(Model):
 
 class FileKeyRef(Model):
     """A key of an environment file in a volume."""
+
+    model_config = ConfigDict(json_schema_extra=ATOMIC)
 
     volume_name: str = Field(min_length=1, max_length=63, description="The volume.")
     path: str = Field(min_length=1, max_length=1024, description="The file in it.")
