@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
@@ -23,4 +24,4 @@ def run(options: argparse.Namespace) -> int:
     settings = read_settings(flags, os.environ)
     from kubeairunway.runtime.operator import run as run_operator  # noqa: PLC0415 - slow; wrong settings are said first
 
-    return run_operator(settings)
+    return asyncio.run(run_operator(settings))

@@ -38,7 +38,7 @@ def describe_case(case: Case, *, with_spec: bool = False) -> Iterator[str]:
         yield f"  {'warning' if problem.warning else 'error'}: {case.locate(problem)}: {_say(problem)}"
     if decision is not None:
         yield f"  {decision.explanation.message}"
-        yield from _describe_trials(decision.explanation)
+        yield from _describe_trials(decision.explanation, frozenset(case.problems))
         if with_spec:
             yield "  effective spec:"
             yield from (f"    {line}" for line in format_yaml([cel_view(decision.spec)]).splitlines())
@@ -50,8 +50,10 @@ def _verdict(case: Case) -> str:
     decision = case.preview.decision
     if decision is None:
         return case.preview.obstacle or "nothing is decided"
+    if case.preview.errors:
+        return "refused"
     if case.refused:
-        return f"refused: {case.preview.obstacle}" if case.preview.obstacle else "no provider runs it"
+        return f"refused: {case.preview.obstacle or 'no provider runs it'}"
     engine = ENGINE_TITLES[decision.engine] if decision.engine else "no engine"
     return f"{decision.provider} runs it on {engine}{' (kept)' if decision.kept else ''}"
 
@@ -61,15 +63,15 @@ def _say(problem: Problem) -> str:
     return problem.message if named else f"{problem.path}: {problem.message}"
 
 
-def _describe_trials(explanation: Explanation) -> Iterator[str]:
+def _describe_trials(explanation: Explanation, shown: frozenset[Problem]) -> Iterator[str]:
     for trial in explanation.trials:
         yield ""
         yield f"  {ENGINE_TITLES[trial.engine]}"
         for candidate in trial.candidates:
-            yield from _describe_candidate(candidate, won=candidate.provider == trial.provider)
+            yield from _describe_candidate(candidate, shown, won=candidate.provider == trial.provider)
 
 
-def _describe_candidate(candidate: Candidate, *, won: bool) -> Iterator[str]:
+def _describe_candidate(candidate: Candidate, shown: frozenset[Problem], *, won: bool) -> Iterator[str]:
     verdict = "chosen" if won else "eligible" if candidate.eligible else "not eligible"
     score = "" if candidate.score is None else f", score {candidate.score}"
     origin = " (administrator)" if candidate.administrator else ""
@@ -79,6 +81,8 @@ def _describe_candidate(candidate: Candidate, *, won: bool) -> Iterator[str]:
     if candidate.bid is not None:
         yield f"        bid {candidate.bid.priority}: {candidate.bid.reason}"
     for problem in candidate.problems:
+        if problem in shown or problem.message == candidate.message:
+            continue
         yield f"        {'warning' if problem.warning else 'error'}: {_say(problem)}"
     if candidate.remedy:
         yield f"        to make it win: {candidate.remedy}"
