@@ -20,6 +20,7 @@ from kubeairunway.kube.workqueue import WorkQueue
 from kubeairunway.objects.resources import Json, Resource
 from kubeairunway.runtime.backlog import Backlog
 from kubeairunway.runtime.execute import Executor, Result, StaleError
+from kubeairunway.runtime.urgency import PATIENCE_SECONDS
 from kubeairunway.runtime.world import View, World, describe_deployment
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class State:
     memory: Memory = NO_MEMORY
     finished: Finished | None = None
     backoff: Backoff | None = None
+    patient_until: float | None = None
 
 
 class Controller:
@@ -176,7 +178,8 @@ class Controller:
                 state.finished = self._finish(deployment, view, epoch, None)
                 return None
             self._rules.note(plan)
-            result = await self._executor.execute(plan, deployment)
+            patient = state.patient_until is None or time.monotonic() < state.patient_until
+            result = await self._executor.execute(plan, deployment, patient=patient)
         except NotLeaderError:
             return None
         except StaleError:
@@ -222,10 +225,17 @@ class Controller:
         if result.conclusion.retry:
             return self._next_delay(state)
         state.backoff = None
+        after = plan.after
+        if result.deferred:
+            state.patient_until = state.patient_until or time.monotonic() + PATIENCE_SECONDS
+            wait = max(0.0, state.patient_until - time.monotonic())
+            after = wait if after is None else min(after, wait)
+        else:
+            state.patient_until = None
         if result.settled:
             view.seen.update(result.created)
-            state.finished = self._finish(result.deployment, view, epoch, plan.after)
-        return plan.after
+            state.finished = self._finish(result.deployment, view, epoch, after)
+        return after
 
     def _finish(self, deployment: Json, view: View, epoch: int, after: float | None) -> Finished:
         return Finished(
@@ -269,7 +279,7 @@ class Controller:
                 self._telemetry.failed(provider, outcome.error)
             elif outcome.step.repair:
                 self._telemetry.repaired(provider, outcome.step.kind.name)
-        if result.conclusion.status is not None:
+        if result.conclusion.status is not None and not result.deferred:
             self._report_status(name, plan, deployment, result.conclusion.status)
 
     def _report_status(self, name: str, plan: Plan, deployment: Json, status: Json) -> None:

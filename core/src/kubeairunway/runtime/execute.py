@@ -16,6 +16,7 @@ from kubeairunway.kube.lease import NotLeaderError
 from kubeairunway.model import names
 from kubeairunway.objects.times import format_time
 from kubeairunway.runtime.overlay import Address, address_of
+from kubeairunway.runtime.urgency import is_urgent
 from kubeairunway.runtime.world import DEPLOYMENTS, Version, World
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class Result:
     """What a plan came to.
 
     `created` has the versions of objects that are exactly as we sent them; `settled` says that nothing else was
-    written but status and finalizer, so that what the decision saw is all there is.
+    written but status and finalizer, so that what the decision saw is all there is. `deferred`: the status differs in
+    words alone, and was not written.
     """
 
     deployment: Json
@@ -49,6 +51,7 @@ class Result:
     created: dict[Address, Version]
     settled: bool
     conflict: tuple[Resource, Json] | None = None
+    deferred: bool = False
 
 
 class Executor:
@@ -62,8 +65,8 @@ class Executor:
         self._discovery = discovery
         self._now = now or (lambda: datetime.now(UTC))
 
-    async def execute(self, plan: Plan, deployment: Json) -> Result:
-        """Carry out a plan for the deployment it was made for.
+    async def execute(self, plan: Plan, deployment: Json, *, patient: bool = False) -> Result:
+        """Carry out a plan for the deployment it was made for; if `patient`, leave a status that is not urgent.
 
         Raises StaleError when that deployment changed or is gone, and what the client raises when the API server
         cannot be reached for the deployment itself.
@@ -74,10 +77,13 @@ class Executor:
         missing = plan.forget is not None and await self._forget(plan.forget, deployment)
         await run.perform(plan.steps, self._resolve, format_time(self._now()))
         conclusion = conclude(deployment, plan, run.outcomes, self._now())
+        deferred = False
         if plan.finalizer is False or missing:
             deployment = await self._patch_finalizers(deployment, add=False)
         elif conclusion.status is not None:
-            deployment = await self._write_status(deployment, conclusion.status)
+            deferred = patient and not is_urgent(deployment.get("status") or {}, conclusion.status)
+            if not deferred:
+                deployment = await self._write_status(deployment, conclusion.status)
         return Result(
             deployment=deployment,
             outcomes=tuple(run.outcomes),
@@ -85,6 +91,7 @@ class Executor:
             created=run.created,
             settled=run.settled and plan.forget is None,
             conflict=run.conflict,
+            deferred=deferred,
         )
 
     def _resolve(self, step: Step) -> Resource | None:
