@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeairunway.kube.store import Store
+from kubeairunway.kube.store import POOL_LIMIT, Store, StringPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,3 +46,38 @@ def test_an_index_value_that_nobody_has_takes_no_room() -> None:
     store.remove(("", "a"))
     assert store._indexes == {"tags": {}}
     assert store.remove(("", "a")) is None
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=70),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["metadata", "spec", "status", "data"]), JSON_VALUES))
+def test_sharing_strings_changes_no_value(item: Json) -> None:
+    before = copy.deepcopy(item)
+    StringPool().share_strings(item)
+    assert item == before
+
+
+def test_equal_strings_of_different_objects_become_one() -> None:
+    pool = StringPool()
+    text = orjson.dumps(
+        {"metadata": {"labels": {"a": "same word"}}, "status": {"list": [{"b": "same word"}, "same word"]}}
+    )
+    first, second = orjson.loads(text), orjson.loads(text)
+    assert first["metadata"]["labels"]["a"] is not second["metadata"]["labels"]["a"]
+    pool.share_strings(first)
+    pool.share_strings(second)
+    words = [word for item in (first, second) for word in (item["metadata"]["labels"]["a"], item["status"]["list"][1])]
+    words += [item["status"]["list"][0]["b"] for item in (first, second)]
+    assert len({id(word) for word in words}) == 1
+
+
+def test_the_pool_of_shared_strings_is_bounded() -> None:
+    pool = StringPool()
+    for number in range(POOL_LIMIT + 10):
+        pool.share_strings({"spec": {"a": f"unique {number}"}})
+    assert len(pool._pool) <= POOL_LIMIT + 1

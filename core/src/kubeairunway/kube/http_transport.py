@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import lru_cache
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
+from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from kubeairunway.kube.config import ClusterConfig
 
 CONNECT_SECONDS: Final = 10.0
+FAREWELL_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 60.0
 """Idle connections are closed by us first; the API server closes them after 90 s."""
 PROBE: Final = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 30_000))
@@ -56,6 +58,7 @@ class HttpTransport:
         self._renew_at = float("-inf")
         self._headers: dict[tuple[str, str], dict[str, str]] = {}
         self._closed = False
+        self._sockets: WeakSet[socket.socket] = WeakSet()
 
     async def request(
         self,
@@ -105,7 +108,11 @@ class HttpTransport:
         for session in (self._requests, self._streams):
             if session is not None:
                 await session.close()
-        await asyncio.sleep(0)  # lets aborted sockets close before the loop may end
+        # Connections of cancelled requests say goodbye in TLS first; a loop that ends before that leaks their sockets.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                while any(made.fileno() >= 0 for made in self._sockets):  # noqa: ASYNC110 - sockets tell nobody
+                    await asyncio.sleep(0.005)
 
     async def _send(
         self,
@@ -181,7 +188,7 @@ class HttpTransport:
     def _open_session(self, limit: int) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=limit, ssl=self._tls or True, keepalive_timeout=IDLE_SECONDS, socket_factory=_make_socket
+                limit=limit, ssl=self._tls or True, keepalive_timeout=IDLE_SECONDS, socket_factory=self._make_socket
             ),
             headers={"User-Agent": f"kubeairunway/{version('kubeairunway')}"},
             # Compression costs both ends more CPU than the bytes are worth inside a cluster.
@@ -189,6 +196,16 @@ class HttpTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=2**20,
         )
+
+    def _make_socket(self, address: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol = address[:3]
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in PROBE:
+            if hasattr(socket, name):  # names differ between systems
+                made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        self._sockets.add(made)
+        return made
 
 
 _encode = lru_cache(256)(urlencode)
@@ -251,13 +268,3 @@ def _find_proxy(base: str) -> str | None:
     """Read HTTPS_PROXY and NO_PROXY once; aiohttp would read them, and netrc, at every request."""
     url = urlsplit(base)
     return None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme)
-
-
-def _make_socket(address: tuple[Any, ...]) -> socket.socket:
-    family, kind, protocol = address[:3]
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in PROBE:
-        if hasattr(socket, name):  # names differ between systems
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return made

@@ -15,7 +15,7 @@ import orjson
 from kubeairunway.errors import ApiError, KubeError, TransportError
 from kubeairunway.kube.backoff import Backoff
 from kubeairunway.kube.client import METADATA
-from kubeairunway.kube.store import Key, Store
+from kubeairunway.kube.store import Key, Store, StringPool
 from kubeairunway.kube.transport import JSON_TYPE, build_status_error, is_expired, is_missing
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Informer:
         self._on_event = on_event
         self._on_gone = on_gone
         self._store = Store(indexes)
+        self._strings = StringPool()
         self._synced = asyncio.Event()
         self._resume: str | None = None
         self._seen = 0
@@ -260,6 +261,7 @@ class Informer:
         meta.pop("managedFields", None)
         item["apiVersion"], item["kind"] = self.resource.api_version, self.resource.kind
         new = self._trim(item) if self._trim is not None else item
+        self._strings.share_strings(new)
         self._store.put(key, new)
         if old is None:
             self._tell(EventKind.ADDED, None, new)
