@@ -19,8 +19,7 @@ from kubeairunway.plugin.registry import LoadState, Package, load_registry
 
 KIND = Kind(group="things.dev", name="Thing", versions=("v1",))
 
-# A process of two providers: `thing` does in a hook what the test says, `other` is healthy. It beats as an event
-# loop would, and the test kills it.
+# A process of two providers: `thing` does in a hook what the test says, `other` is healthy. The test kills it.
 CHILD = """
 import ctypes, sys, threading, time
 from pathlib import Path
@@ -41,12 +40,10 @@ def call():
         thing.call("render", "team/demo", behaviours[sys.argv[2]])
     except Exception:
         pass
-notes.beat()
 other.call("render", "team/demo", lambda: None)
 threading.Thread(target=call, daemon=True).start()
 while True:
     print("alive", flush=True)
-    notes.beat()
     time.sleep(0.05)
 """
 
@@ -185,7 +182,6 @@ def test_a_note_that_cannot_be_read_still_keeps_the_provider_out(tmp_path: Path)
 
 def test_a_graceful_stop_leaves_no_call_open(tmp_path: Path) -> None:
     registry = load_registry(modules={"thing": make_module()}, crash_notes=tmp_path)
-    registry.beat()
     guard = registry._loaded["thing"].guard
     assert guard._notes is not None
     guard._notes.open("render", "team/demo", time.time())
@@ -208,14 +204,11 @@ def test_a_second_process_reads_quarantines_and_leaves_the_notes_alone(tmp_path:
     first.close()
 
 
-def test_a_beat_after_a_silence_forgets_the_silence(tmp_path: Path) -> None:
-    notes = CrashNotes.open(tmp_path, frozen=0.05)
+def test_a_silence_that_ends_is_forgotten(tmp_path: Path) -> None:
+    notes = CrashNotes.open(tmp_path, frozen=1.0)
     assert notes is not None
-    notes.beat()
-    wait_until(lambda: (tmp_path / "stacks").stat().st_size > 0)
-    notes.beat()
-    notes.rest()
-    assert (tmp_path / "stacks").stat().st_size == 0
+    (tmp_path / "stacks").write_text("Thread 1: as the watchdog writes it")
+    wait_until(lambda: (tmp_path / "stacks").stat().st_size == 0)
     notes.close()
 
 

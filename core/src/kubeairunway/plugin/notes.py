@@ -4,8 +4,8 @@ Code that holds the interpreter lock stops every thread of ours, so nothing writ
 things in one directory, which must outlive the process (a volume of the pod), make it known to the next start:
 
 - `calls`: a memory-mapped file with one slot per provider, filled before each call and cleared after it;
-- `stacks`: where `faulthandler`'s watchdog, which needs no interpreter lock, writes all stacks once the event loop
-  has given no sign of life (`beat`) for `FROZEN` seconds;
+- `stacks`: where `faulthandler`'s watchdog, which needs no interpreter lock, writes all stacks once a thread of ours
+  that does nothing else has been unable to put it off (`beat`) for `FROZEN` seconds;
 - `quarantined/<provider>.json`: one file per provider that was caught; deleting it lifts the quarantine.
 
 A call that was open when a process died is held against its provider only if the watchdog had fired and the call
@@ -23,12 +23,15 @@ import struct
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event, Thread
 from typing import Self
 
 from kubeairunway.errors import SettingsError
 
 FROZEN = 15.0
 """Seconds without a beat after which the process counts as frozen; the liveness probe must allow more than that."""
+
+_BEAT = 1.0
 
 _SLOT = 512
 _HEAD = struct.Struct("=Bd")  # open or not, start in seconds since the epoch
@@ -82,12 +85,13 @@ class Slot:
 class CrashNotes:
     """The directory of notes, held by one process at a time."""
 
-    def __init__(self, directory: Path, calls: int, stacks: int, *, frozen: float = FROZEN) -> None:
+    def __init__(self, calls: int, stacks: int, *, frozen: float = FROZEN) -> None:
         """Use `open`; `calls` and `stacks` are open file descriptors."""
-        self._directory = directory
         self._calls = calls
         self._stacks = stacks
         self._frozen = frozen
+        self._stop = Event()
+        self._pulse = Thread(target=self._beat_on, name="crash-notes", daemon=True)
         self._memory: mmap.mmap | None = None
         self._slots = 0
 
@@ -114,7 +118,10 @@ class CrashNotes:
             raise SettingsError(
                 f"crash notes: {directory} cannot be used: {error}; give a writable directory"
             ) from error
-        return cls(directory, calls, stacks, frozen=frozen)
+        notes = cls(calls, stacks, frozen=frozen)
+        notes.beat()
+        notes._pulse.start()
+        return notes
 
     def reserve(self, count: int) -> None:
         """Make room for that many providers, before the first `slot`."""
@@ -131,24 +138,26 @@ class CrashNotes:
         return Slot(self._memory, offset, provider, version)
 
     def beat(self) -> None:
-        """Give a sign of life and start the watchdog's clock anew; about 40 us. Call it once a second."""
+        """Put the watchdog off: this thread could run, so nobody holds the interpreter lock."""
         if os.fstat(self._stacks).st_size:  # it fired, and yet we live: whatever it was is over
             os.ftruncate(self._stacks, 0)
         faulthandler.dump_traceback_later(self._frozen, file=self._stacks)
 
-    def rest(self) -> None:
-        """Stop the watchdog's clock until the next beat."""
-        faulthandler.cancel_dump_traceback_later()
-
     def close(self) -> None:
         """Forget all notes: this is a graceful stop."""
-        self.rest()
+        self._stop.set()
+        self._pulse.join()
+        faulthandler.cancel_dump_traceback_later()
         if self._memory is not None:
             # A call that overran may still be running, and clears its slot when it returns: the map stays.
             self._memory[:] = bytes(len(self._memory))
         os.ftruncate(self._stacks, 0)
         os.close(self._stacks)
         os.close(self._calls)
+
+    def _beat_on(self) -> None:
+        while not self._stop.wait(min(_BEAT, self._frozen / 5)):
+            self.beat()
 
 
 def read_quarantine(directory: Path, provider: str) -> Quarantine | None:

@@ -94,11 +94,6 @@ class Registry:
         loaded = self._loaded.get(name)
         return loaded.guard.overrun() if loaded else None
 
-    def beat(self) -> None:
-        """Tell the crash notes that the process is alive; the event loop calls this once a second."""
-        if self._notes is not None:
-            self._notes.beat()
-
     def close(self) -> None:
         """End the threads and forget the crash notes: this is a graceful stop."""
         for loaded in self._loaded.values():
@@ -189,8 +184,6 @@ def load_registry(
             guard.close()
         else:
             loaded[candidate.name] = found
-    if notes is not None:
-        notes.rest()
     return Registry(tuple(packages), MappingProxyType(loaded), notes)
 
 
@@ -219,7 +212,6 @@ def _explain_quarantine(found: Quarantine, file: Path) -> str:
 def _make_guard(candidate: Candidate, deadline: float, notes: CrashNotes | None) -> Guard:
     slot = None
     if notes is not None:
-        notes.beat()
         slot = notes.slot(candidate.name, candidate.version)
     return Guard(candidate.name, package=candidate.module, deadline=deadline, notes=slot)
 
