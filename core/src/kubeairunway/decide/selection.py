@@ -288,7 +288,7 @@ def _none_selected(question: Question, trials: list[EngineTrial], judged: list[J
         candidates = [candidate for candidate in candidates if candidate.provider == question.pin]
     coming = [candidate for candidate in candidates if candidate.transient and not errors_of(candidate.problems)]
     if coming:
-        reason = coming[0].reason if question.pin else Reason.NO_PROVIDER
+        reason = _pinned_reason(coming[0]) if question.pin else Reason.NO_PROVIDER
         return _waiting(question, trials, reason, f"{NONE_HEALTHY}: {_cases(coming)}")
     refused = [candidate for candidate in candidates if _refusal_weight(candidate, pinned=bool(question.pin))]
     if refused:
@@ -311,7 +311,12 @@ def _nobody(question: Question, trials: list[EngineTrial], candidates: list[Cand
     reason = Reason.SELECTION_FAILED if willing else Reason.NO_PROVIDER
     headline = NONE_COMPATIBLE if willing else NONE_HEALTHY
     cases = f"{headline}: {_cases(candidates)}"
-    return _waiting(question, trials, candidates[0].reason if question.pin else reason, cases)
+    return _waiting(question, trials, _pinned_reason(candidates[0]) if question.pin else reason, cases)
+
+
+def _pinned_reason(candidate: Candidate) -> Reason:
+    """What a condition calls the reason why the named provider is waited for; the message has the details."""
+    return Reason(candidate.reason) if candidate.reason in set(Reason) else Reason.PROVIDER_NOT_READY
 
 
 _REFUSALS = {"GpuRequired": 2, "GpuUnsupported": 2, "ServingModeUnsupported": 3, "EngineUnsupported": 4}

@@ -118,9 +118,14 @@ BROKEN = {
     "a number and a fraction": ("spec.scaling.replicas > 0.5", "no matching overload for > applied to '(int, double)'"),
     "a negated number": ("!spec.scaling.replicas", "no matching overload for !"),
     "a division by zero": ("1 / 0 == 1", "divide by zero"),
-    "too large a number": ("9223372036854775807 + 1 > 0", "overflow"),
+    "too large a number": ("9223372036854775807 + 1 > 0", "a number is too large"),
     "a format": ("'%9d' % 3 == ''", "no matching overload for % applied to '(string, int)'"),
-    "a bad pattern": ("spec.image.matches('(')", "bad pattern"),
+    "a bad pattern": ("spec.image.matches('(')", "bad pattern: missing )"),
+    "a field of a text": ("spec.model.id.length == 3", "string has no fields"),
+    "a loop over a number": ("spec.scaling.replicas.all(r, r > 0)", "a loop goes over a list or a map"),
+    "a key twice": ("{'a': 1, 'a': 2}.a == 1", "the same key twice"),
+    "a text that is no number": ("int(spec.model.id) == 1", "what should become one is none"),
+    "the size of a number": ("size(spec.scaling.replicas) == 1", "of a type that it does not take"),
     "a missing element": ("spec.env[5].name == 'A'", "invalid_argument"),
 }
 
@@ -181,6 +186,49 @@ def test_the_verdict_does_not_depend_on_how_deep_the_caller_is() -> None:
         return deeper(levels - 1) if levels else [outcome(text) for text in texts]
 
     assert deeper(300) == flat
+
+
+SECRETIVE = (
+    "spec.env.all(e, e.value.foo == 1)",
+    "spec.env[0].value.foo",
+    "spec.env[0].value > 1",
+    "int(spec.env[0].value) == 1",
+    "double(spec.env[0].value) == 1.0",
+    "bool(spec.env[0].value)",
+    "{spec.env[0].value: 1, spec.env[0].value: 2}.x == 1",
+    "spec.env[0].value in 5",
+    "spec.nodeSelector[spec.env[0].value] == 'x'",
+    "spec.env[spec.env[0].value].name == 'x'",
+    "spec.env[0].value.contains(1)",
+    "-spec.env[0].value == 1",
+    "spec.env[0].value",
+    "spec.env[0]",
+    "'a'.matches(spec.env[0].value + '(')",
+    "spec.env[0].value ? true : false",
+    "!spec.env[0].value",
+)
+
+
+@pytest.mark.parametrize("text", SECRETIVE)
+def test_an_error_tells_no_value_of_the_spec(text: str) -> None:
+    result = outcome(text, effective(env=[{"name": "TOKEN", "value": "hunter2"}]))
+    assert isinstance(result, str)
+    assert "hunter2" not in result
+
+
+def test_rules_of_providers_take_a_fraction_of_the_steps(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    spent: list[int] = []
+
+    class Meter(evaluator._Meter):
+        def spend(self, steps: int) -> None:
+            spent.append(steps)
+            super().spend(steps)
+
+    monkeypatch.setattr(evaluator, "_Meter", Meter)
+    for active in (rule for facts in kit.shipped() for rule in facts.rules):
+        spent.clear()
+        assert isinstance(outcome(active.rule.condition, GPU), bool)
+        assert sum(spent) <= 25
 
 
 def test_the_recursion_limit_stays_what_it_was() -> None:

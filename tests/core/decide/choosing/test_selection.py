@@ -220,11 +220,21 @@ def test_a_pinned_provider_runs_although_it_runs_only_when_named(kit: Any) -> No
     assert kit.choose(spec, kit.provider("a", auto_select=False), kit.provider("b")).provider == "a"
 
 
-@pytest.mark.parametrize("facts", [{"ready": False}, {"disabled": True}])
-def test_a_pinned_provider_is_waited_for(kit: Any, facts: dict[str, Any]) -> None:
+PINNED = {
+    "is not ready": ({"ready": False}, "ProviderNotReady"),
+    "says why it is not ready": ({"ready": False, "reason": "KindNotServed"}, "ProviderNotReady"),
+    "has bad settings": ({"problems": (Problem("spec.settings.x", "No", "bad x"),)}, "ProviderNotReady"),
+    "is disabled": ({"disabled": True}, "ProviderDisabled"),
+    "is not loaded": ({"loaded": False}, "PackageMissing"),
+}
+
+
+@pytest.mark.parametrize(("facts", "reason"), PINNED.values(), ids=PINNED.keys())
+def test_a_pinned_provider_is_waited_for_that(kit: Any, facts: dict[str, Any], reason: str) -> None:
     decision = kit.choose(kit.spec(provider={"name": "a"}), kit.provider("a", **facts), kit.provider("b"))
-    assert (decision.provider, decision.problems) == (None, ())
-    assert decision.provider_reason == ("ProviderDisabled" if "disabled" in facts else "ProviderNotReady")
+    assert (decision.provider, decision.problems, decision.provider_reason) == (None, (), reason)
+    assert "a: " in decision.provider_message
+    assert "b: " not in decision.provider_message
 
 
 def test_a_deployment_waits_for_the_provider_that_could_run_it(kit: Any) -> None:

@@ -280,7 +280,7 @@ class _BoundedEvaluator(Evaluator):
         result = celtypes.MapType()
         for key, value in zip(values[0::2], values[1::2], strict=True):
             if key in result:
-                return CELEvalError(f"the key {key!s} is given twice")
+                return CELEvalError("a map has the same key twice")
             result[key] = value
         return self._paid(result)
 
@@ -288,7 +288,10 @@ class _BoundedEvaluator(Evaluator):
         return self._paid(super().addition(tree))
 
     def member_dot_arg(self, tree: Tree[Token]) -> Any:  # noqa: ANN401 - a CEL value
-        value = super().member_dot_arg(tree)
+        try:
+            value = super().member_dot_arg(tree)
+        except TypeError:
+            return CELEvalError("a loop goes over a list or a map, and nothing else")
         return self._paid(value) if isinstance(value, celtypes.ListType) else value
 
     def macro_has_eval(self, exprlist: Any) -> Any:  # noqa: ANN401 - a CEL value
@@ -316,7 +319,7 @@ def run(compiled: Compiled, view: Any) -> bool | str:  # noqa: ANN401 - a CEL va
     except CELEvalError as error:
         return _explain(error)
     except Exception as error:  # noqa: BLE001 - whatever the library trips over, the rule is to blame and named
-        return _shorten(f"it has no value: {type(error).__name__}: {error}")
+        return f"it has no value: {type(error).__name__}"
     if isinstance(value, celtypes.BoolType):
         return bool(value)
     return f"its value is {_type_name(value)}, not true or false"
@@ -364,7 +367,9 @@ def _matches(text: Any, pattern: Any) -> Any:  # noqa: ANN401 - CEL values
     try:
         return celtypes.BoolType(re2.compile(pattern, options).search(text) is not None)
     except re2.error as error:
-        return CELEvalError(f"bad pattern: {error}")
+        detail = error.args[0] if error.args else ""
+        words = detail.decode(errors="replace") if isinstance(detail, bytes) else str(detail)
+        return CELEvalError(f"bad pattern: {words.partition(':')[0]}")
 
 
 _TYPED: dict[str, Any] = {name: _numbers_only(base_functions[name]) for name in ("_-_", "_*_", "_/_", "_%_")}
@@ -375,7 +380,16 @@ _TYPED["matches"] = _matches
 
 
 def _explain(error: CELEvalError) -> str:
-    text = str(error.args[0]) if error.args else str(error)
+    """What went wrong, in CEL's words and without values of the spec: every administrator reads it."""
+    text = str(error.args[0]) if error.args else ""
+    cause = error.args[1] if len(error.args) > 1 else None
+    if "does not support field selection" in text:
+        kind = re.search(r"with type: '<class '[\w.]*?(\w+)'>'", text)
+        return f"{_plain_type(kind[1]) if kind else 'it'} has no fields"
+    if text == "return error for overflow":
+        return "a number is too large, or what should become one is none"
+    if text == "no such overload" and cause is not None:
+        return "a function was given a value of a type that it does not take"
     text = re.sub(r"Token\('RULE', '(\w+)'\)|'(\w+_\w+)'", _operator, text)
     text = re.sub(r"<class '[\w.]*?\.?(\w+)'>", lambda match: _plain_type(match[1]), text)
     return _shorten(text)
