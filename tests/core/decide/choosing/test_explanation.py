@@ -144,6 +144,63 @@ def test_an_unmade_choice_shows_each_provider_where_it_came_closest(kit: Any) ->
     assert [problem.path for problem in decision.problems] == ["spec.model.id"]
 
 
+WHOLE: dict[str, Any] = {
+    "provider": "a",
+    "engine": "vllm",
+    "reason": "AutoSelected",
+    "message": "a has the highest score, 40",
+    "need": {"gpu": True, "mode": "aggregated"},
+    "engines": [
+        {
+            "engine": "vllm",
+            "provider": "a",
+            "candidates": [
+                {
+                    "provider": "a",
+                    "eligible": True,
+                    "capable": True,
+                    "reason": "Eligible",
+                    "message": "provider a can run it",
+                    "score": 40,
+                    "scoreFromAdministrator": False,
+                    "rules": [
+                        {
+                            "name": "r",
+                            "condition": "1",
+                            "priority": 5,
+                            "outcome": "error",
+                            "from": "administrator",
+                            "error": "its value is int, not true or false",
+                        }
+                    ],
+                    "bid": {"priority": 40, "reason": "I like it"},
+                },
+                {
+                    "provider": "b",
+                    "eligible": False,
+                    "capable": True,
+                    "reason": "FieldNotCarried",
+                    "message": "provider b does not carry spec.model.id for vLLM in aggregated mode; remove it"
+                    " (a would carry it)",
+                    "score": 0,
+                    "scoreFromAdministrator": False,
+                    "problems": [
+                        {
+                            "path": "spec.model.id",
+                            "code": "FieldNotCarried",
+                            "message": "provider b does not carry spec.model.id for vLLM in aggregated mode;"
+                            " remove it (a would carry it)",
+                            "warning": False,
+                        }
+                    ],
+                    "remedy": "remove spec.model.id, which it does not carry",
+                },
+            ],
+        }
+    ],
+}
+
+
 def test_the_whole_explanation_is_json_with_stable_keys(kit: Any) -> None:
     calls = kit.calls(bids={"a": lambda _: Bid(40, "I like it")})
     decision = kit.choose(
@@ -152,61 +209,9 @@ def test_the_whole_explanation_is_json_with_stable_keys(kit: Any) -> None:
         kit.provider("b", kit.engine(carries={"resources"})),
         calls=calls,
     )
-    assert json.loads(json.dumps(to_json(decision.explanation))) == {
-        "provider": "a",
-        "engine": "vllm",
-        "reason": "AutoSelected",
-        "message": "a has the highest score, 40",
-        "need": {"gpu": True, "mode": "aggregated"},
-        "engines": [
-            {
-                "engine": "vllm",
-                "provider": "a",
-                "candidates": [
-                    {
-                        "provider": "a",
-                        "eligible": True,
-                        "capable": True,
-                        "reason": "Eligible",
-                        "message": "provider a can run it",
-                        "score": 40,
-                        "scoreFromAdministrator": False,
-                        "rules": [
-                            {
-                                "name": "r",
-                                "condition": "1",
-                                "priority": 5,
-                                "outcome": "error",
-                                "from": "administrator",
-                                "error": "its value is int, not true or false",
-                            }
-                        ],
-                        "bid": {"priority": 40, "reason": "I like it"},
-                    },
-                    {
-                        "provider": "b",
-                        "eligible": False,
-                        "capable": True,
-                        "reason": "FieldNotCarried",
-                        "message": "provider b does not carry spec.model.id for vLLM in aggregated mode; remove it"
-                        " (a would carry it)",
-                        "score": 0,
-                        "scoreFromAdministrator": False,
-                        "problems": [
-                            {
-                                "path": "spec.model.id",
-                                "code": "FieldNotCarried",
-                                "message": "provider b does not carry spec.model.id for vLLM in aggregated mode;"
-                                " remove it (a would carry it)",
-                                "warning": False,
-                            }
-                        ],
-                        "remedy": "remove spec.model.id, which it does not carry",
-                    },
-                ],
-            }
-        ],
-    }
+    whole = to_json(decision.explanation)
+    assert json.loads(json.dumps(whole)) == WHOLE
+    assert list(whole) == list(WHOLE)
 
 
 def test_the_short_form_fits_the_status_and_puts_the_winner_first(kit: Any) -> None:
