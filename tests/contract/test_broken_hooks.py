@@ -24,6 +24,7 @@ from kubeairunway.plugin import (
     State,
     View,
 )
+from kubeairunway.plugin.calls import HookCalls
 from kubeairunway.plugin.registry import Registry
 
 THING = Kind(group="things.dev", name="Thing", versions=("v1",))
@@ -236,6 +237,26 @@ def test_a_hook_that_does_not_return_opens_the_circuit_of_its_provider_alone(
     assert registry.overrun("acme") is None
     still_works(registry)
     release.set()
+
+
+def test_a_hook_that_spins_lets_its_neighbour_work(make_module: Any, load: Any, ask: Any, still_works: Works) -> None:
+    release = Event()
+
+    def spin() -> None:
+        while not release.is_set():
+            pass
+
+    registry = load({"thing": make_module(render=answer("render", spin))}, deadline=0.5)
+    with pytest.raises(HookTimeoutError):
+        registry.render("thing", ask())
+    still_works(registry)
+    release.set()
+
+
+def test_the_registry_is_what_deciding_depends_on(load: Any) -> None:
+    registry: Registry = load({})
+    calls: HookCalls = registry
+    assert all(callable(getattr(calls, hook)) for hook in CALLED)
 
 
 def test_the_circuit_closes_when_the_call_returns(make_module: Any, load: Any, ask: Any) -> None:

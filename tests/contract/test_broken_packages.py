@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kubeairunway.errors import HookError
-from kubeairunway.plugin import Engine, Kind, Provider, Request, Rule
+from kubeairunway.plugin import Engine, Kind, Provider, Request, Rule, hookimpl
 from kubeairunway.plugin.registry import LoadState, Package, Registry, load_registry
 
 THING = Kind(group="things.dev", name="Thing", versions=("v1",))
@@ -275,6 +275,17 @@ def test_hooks_that_do_not_fit_the_contract_are_failed_with_what_is_right(
     package = find_package(registry, "broken")
     assert package.state is LoadState.FAILED
     assert reason in package.reason
+    still_works(registry)
+
+
+def test_a_hook_of_a_newer_core_is_passed_over_if_it_is_marked_optional(
+    make_module: Any, load: Any, ask: Any, still_works: Works
+) -> None:
+    module = make_module()
+    module.estimate = hookimpl(optionalhook=True)(lambda request: request)
+    registry = load({"thing": module})
+    assert find_package(registry, "thing").state is LoadState.LOADED
+    assert registry.render("thing", ask()).primary.kind == THING
     still_works(registry)
 
 

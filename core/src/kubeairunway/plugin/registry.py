@@ -286,6 +286,8 @@ def _check_unmarked(module: object, attribute: str) -> list[str]:
 
 
 def _check_hook(hook: str, function: object, options: Mapping[str, Any]) -> list[str]:
+    if hook not in HOOKS and options.get("optionalhook"):
+        return []  # a hook of a newer core, which the package can do without
     if hook not in HOOKS:
         near = nearest(hook, HOOKS)
         hint = f"did you mean {near}?" if near else f"known are {', '.join(HOOKS)}"
