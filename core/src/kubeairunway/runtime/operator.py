@@ -51,8 +51,6 @@ GRACE_SECONDS: Final = 10.0
 FLUSH_SECONDS: Final = 3.0
 """How long Events that were recorded may take to be written then."""
 
-BEAT_SECONDS: Final = 1.0
-
 log = logging.getLogger(__name__)
 
 
@@ -120,7 +118,6 @@ class Operator:
         try:
             async with asyncio.TaskGroup() as tasks:
                 working = tasks.create_task(self._work(tasks), name="work")
-                tasks.create_task(self._beat(), name="sign of life")
                 await stop.wait()
                 log.info("stopping")
                 working.cancel()
@@ -217,11 +214,6 @@ class Operator:
     async def _wait_ready(self) -> None:
         while self.missing():  # noqa: ASYNC110 - a dozen conditions of as many watches, once, at the start
             await asyncio.sleep(0.01)
-
-    async def _beat(self) -> None:
-        while True:
-            self._registry.beat()
-            await asyncio.sleep(BEAT_SECONDS)
 
     # ---- leading ----
 
