@@ -4,7 +4,7 @@ import itertools
 import types
 from collections.abc import Callable, Iterator
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,8 +24,10 @@ from kubeairunway.plugin import (
     State,
     View,
 )
-from kubeairunway.plugin.calls import HookCalls
 from kubeairunway.plugin.registry import Registry
+
+if TYPE_CHECKING:
+    from kubeairunway.plugin.calls import HookCalls
 
 THING = Kind(group="things.dev", name="Thing", versions=("v1",))
 CALLED = ("validate", "select", "render", "status")

@@ -144,7 +144,7 @@ def _copy_json(value: Any, place: str, left: list[int], depth: int) -> Any:  # n
         return _check_int(value, place)
     if depth >= MAX_DEPTH:
         raise UnusableError(f"{place} is nested deeper than {MAX_DEPTH} levels; does it contain itself?")
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):  # the check against an abstract class is the slow one
         return {_key(key, place): _copy_json(item, f"{place}.{key}", left, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_copy_json(item, f"{place}[{index}]", left, depth + 1) for index, item in enumerate(value)]
