@@ -15,7 +15,7 @@ from kubeairunway.errors import ApiError, KubeError
 from kubeairunway.kube.client import Client
 from kubeairunway.kube.config import ClusterConfig, load_config
 from kubeairunway.kube.discovery import Discovery
-from kubeairunway.kube.http_transport import HttpTransport
+from kubeairunway.kube.transport import open_transport
 from kubeairunway.model.names import GROUP, MODEL_DEPLOYMENT, PROVIDER_CONFIG, VERSION
 from kubeairunway.model.reasons import ConfigCondition, ConfigReason
 from kubeairunway.objects.conditions import find_condition
@@ -81,7 +81,7 @@ async def _read(
 
 @asynccontextmanager
 async def _connect(config: ClusterConfig) -> AsyncIterator[Client]:
-    transport = HttpTransport(config, connections=CONNECTIONS)
+    transport = open_transport(config, connections=CONNECTIONS)
     try:
         yield Client(transport)
     finally:
