@@ -91,7 +91,7 @@ def test_help_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> Non
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])\n"
     )
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - ours
         [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
