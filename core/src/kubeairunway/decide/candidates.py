@@ -173,7 +173,7 @@ def _blocked(
         reason=obstacle.reason,
         message=obstacle.message,
         remedy=obstacle.remedy,
-        transient=obstacle.transient and capable,
+        transient=obstacle.transient,
         problems=problems,
     )
 

@@ -229,6 +229,17 @@ def test_the_short_form_fits_the_status_and_puts_the_winner_first(kit: Any) -> N
     assert len({candidate.name for candidate in parsed.candidates}) == len(parsed.candidates)
 
 
+def test_the_short_form_puts_the_eligible_first_and_the_higher_score_before_the_lower(kit: Any) -> None:
+    decision = kit.choose(
+        kit.spec(**ENV),
+        kit.provider("a", kit.engine(carries={"model", "resources"}), rules=[kit.rule("r", "true", 100)]),
+        kit.provider("b"),
+        kit.provider("c", rules=[kit.rule("r", "true", 20)]),
+        kit.provider("d", rules=[kit.rule("r", "true", 50)]),
+    )
+    assert [row["name"] for row in short(decision.explanation)["candidates"]] == ["d", "c", "b", "a"]
+
+
 def test_the_short_form_cuts_long_texts(kit: Any) -> None:
     row = short(kit.choose(kit.spec(), kit.provider("a", ready=False, message="x" * 5_000)).explanation)
     assert len(row["candidates"][0]["reason"]) == MAX_SHORT_TEXT
