@@ -129,6 +129,17 @@ async def test_a_token_that_stays_rejected_is_an_answer_and_no_loop(transport: T
     assert len(server.seen) == 2
 
 
+async def test_ever_new_tokens_that_are_all_rejected_are_an_answer_and_no_loop(
+    transport: Transport, server: Server, config: Config
+) -> None:
+    server.valid = "nobody"
+    config.tokens = [f"t{number}" for number in range(50)]
+    assert (await transport.request("GET", "/x")).status == 401
+    with pytest.raises(ApiError, match="who"):
+        await read_lines(transport, "/x")
+    assert len(server.seen) == 4
+
+
 async def test_many_requests_with_a_rotated_token_renew_it_together(
     transport: Transport, server: Server, config: Config
 ) -> None:

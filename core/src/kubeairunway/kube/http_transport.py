@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import time
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from kubeairunway.kube.config import ClusterConfig
 
 CONNECT_SECONDS: Final = 10.0
+TRIES: Final = 2
+"""A rejected credential is renewed once; a plugin may give a new token each time, and none that is accepted."""
 FAREWELL_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 60.0
 """Idle connections are closed by us first; the API server closes them after 90 s."""
@@ -73,12 +76,13 @@ class HttpTransport:
     ) -> Response:
         """Send one request; after a 401 the credentials are renewed and, if they changed, it is sent once more."""
         query = (*query, ("timeout", f"{timeout:g}s"))
-        while True:
+        for attempt in itertools.count(1):
             session, _ = await self._ready()
             used = self._authorization
             response = await self._send(session, method, self._url(path, query), (body, content_type, accept), timeout)
-            if response.status != HTTPStatus.UNAUTHORIZED or not await self._renew(rejected=used):
-                return response
+            if response.status != HTTPStatus.UNAUTHORIZED or attempt == TRIES or not await self._renew(rejected=used):
+                break
+        return response
 
     @asynccontextmanager
     async def stream(
@@ -86,7 +90,7 @@ class HttpTransport:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a GET and hand out its lines; see `Transport.stream`."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=read_timeout)
-        while True:
+        for attempt in itertools.count(1):
             _, session = await self._ready()
             used = self._authorization
             headers = self._head("", accept)
@@ -99,7 +103,7 @@ class HttpTransport:
                     return
                 with _translated(f"GET {path}"):
                     answer = Response(response.status, response.headers, await response.read())
-            if answer.status != HTTPStatus.UNAUTHORIZED or not await self._renew(rejected=used):
+            if answer.status != HTTPStatus.UNAUTHORIZED or attempt == TRIES or not await self._renew(rejected=used):
                 raise build_error(answer)
 
     async def close(self) -> None:
