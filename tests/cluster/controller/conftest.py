@@ -132,10 +132,12 @@ class Lab:
         await self.client.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
 
     async def close(self) -> None:
-        for process in self.processes:
-            if process.alive:
-                process.kill()
+        self.end_processes()
         await self.delete_all(MD)
+
+    def end_processes(self) -> None:
+        for process in self.processes:
+            process.kill()
 
     async def delete_all(self, resource: Resource) -> None:
         """Delete what a test left, finalizers and all."""
@@ -318,16 +320,21 @@ async def kaito_lab(lab: Lab) -> AsyncIterator[Lab]:
 
 
 @pytest.fixture
-def own_lab(tmp_path: Path) -> Callable[..., Awaitable[Lab]]:
+async def own_lab(tmp_path: Path) -> AsyncIterator[Callable[[ControlPlane], Awaitable[Lab]]]:
     """Makes labs on control planes that the test may break."""
+    labs: list[Lab] = []
 
     async def make(plane: ControlPlane) -> Lab:
         client = Client(open_transport(load_config(plane.kubeconfig)), field_manager="test")
         lab = Lab(plane, make_account(plane), client, tmp_path)
+        labs.append(lab)
         await lab.open()
         return lab
 
-    return make
+    yield make
+    for lab in labs:
+        lab.end_processes()
+        await lab.client.transport.close()
 
 
 @pytest.fixture(scope="session")

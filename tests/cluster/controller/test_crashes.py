@@ -78,7 +78,6 @@ async def test_an_api_server_that_dies_and_comes_back_finds_everything_true(
 
         await lab.until(scaled, 10, "it goes on after that")
         assert controller.alive
-        await lab.close()
 
 
 async def test_sigterm_ends_the_process_with_code_0_and_releases_the_lease(kaito_lab: Any, kinds: Any) -> None:

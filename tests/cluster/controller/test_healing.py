@@ -92,7 +92,7 @@ async def test_an_invalid_edit_leaves_what_runs_alone(kaito_lab: Any, kinds: Any
     await kaito_lab.deploy("keep")
     await kaito_lab.phase("keep", "Running")
     before = await kaito_lab.find(kinds.INFERENCE_SET, "keep")
-    await kaito_lab.patch(kinds.MD, "keep", {"spec": {"engine": {"enforceEager": True, "type": "sglang"}}})
+    await kaito_lab.patch(kinds.MD, "keep", {"spec": {"env": [{"name": "A", "value": "b"}]}})
 
     async def stalled() -> bool:
         rows = (await kaito_lab.find(kinds.MD, "keep"))["status"]["conditions"]
@@ -144,4 +144,3 @@ async def test_a_crd_that_comes_later_is_seen_and_one_that_goes_takes_its_object
 
         await lab.until(moved, 20, "the config says that InferenceSet is not served")
         assert controller.alive
-        await lab.close()
