@@ -33,11 +33,13 @@ def run(options: argparse.Namespace) -> int:
 def describe_case(case: Case, *, with_spec: bool = False) -> Iterator[str]:
     """Yield the lines that explain one deployment to a person."""
     decision = case.preview.decision if case.preview else None
-    yield f"{case.namespace}/{case.name or '(no name)'}: {_verdict(case)}"
+    verdict = _verdict(case)
+    yield f"{case.namespace}/{case.name or '(no name)'}: {verdict}"
     for problem in case.problems:
         yield f"  {'warning' if problem.warning else 'error'}: {case.locate(problem)}: {_say(problem)}"
     if decision is not None:
-        yield f"  {decision.explanation.message}"
+        if decision.explanation.message not in verdict:
+            yield f"  {decision.explanation.message}"
         yield from _describe_trials(decision.explanation, frozenset(case.problems))
         if with_spec:
             yield "  effective spec:"
