@@ -85,6 +85,17 @@ def test_pods_run_on_gpu_nodes_and_one_too_many_waits_with_the_schedulers_messag
     assert "2 Insufficient nvidia.com/gpu" in scheduled["message"]
 
 
+def test_nodes_renew_their_leases_so_that_they_stay_ready(control_plane: Cluster) -> None:
+    if not isinstance(control_plane, ControlPlane):
+        pytest.skip("another cluster was given: its nodes have kubelets")
+
+    def count_leases() -> int:
+        leases = control_plane.get("leases", "-n", "kube-node-lease")["items"]
+        return sum(lease["spec"]["leaseDurationSeconds"] == 40 and "renewTime" in lease["spec"] for lease in leases)
+
+    assert wait_for(lambda: count_leases() == 2)
+
+
 def test_kubectl_logs_answers(control_plane: Cluster, namespace: str) -> None:
     control_plane.kubectl("run", "p", "--image=none.invalid/x", "-n", namespace)
     control_plane.kubectl("wait", "--for=condition=Ready", "pod/p", "-n", namespace, "--timeout=30s")
@@ -161,6 +172,15 @@ def test_a_data_directory_keeps_objects_port_and_credentials(tmp_path: Path) -> 
     with start() as plane:
         assert plane.kubeconfig.read_text() == kubeconfig
         assert plane.request("GET", "/api/v1/namespaces/kept").status == 200
+
+
+def test_pods_of_a_data_directory_run_and_log_after_a_restart(tmp_path: Path) -> None:
+    with ControlPlane(nodes=1, data_dir=tmp_path / "data") as plane:
+        plane.kubectl("run", "p", "--image=none.invalid/x")
+        plane.kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
+    with ControlPlane(nodes=1, data_dir=tmp_path / "data") as plane:
+        assert plane.get("pod", "p")["status"]["phase"] == "Running"
+        assert wait_for(lambda: "no container runs" in plane.kubectl("logs", "p", check=False).stdout)
 
 
 def test_requests_can_be_audited() -> None:

@@ -179,7 +179,7 @@ class ControlPlane(Cluster):
         if self._data_dir is not None:
             self._data_lock = take_data_lock(data / "lock")
         self._token = ensure_credentials(data)
-        self.layout = Layout(self.directory, data, choose_port(data))
+        self.layout = Layout(self.directory, data, choose_port(data / "port"))
         self.kubeconfig = self.layout.kubeconfig
         wrapper = self.directory / "kubectl"
         command = " ".join(f"'{word}'" for word in self._binaries.commands[KUBECTL])
@@ -239,7 +239,9 @@ class ControlPlane(Cluster):
         log.write_text(nodes.POD_LOG)
         config = self.directory / "kwok.yaml"
         config.write_text(nodes.make_kwok_config(self._binaries.stages.read_text(), str(log)))
-        self._launch(KWOK, components.list_kwok_flags(self.layout, find_free_port(), config))
+        port = choose_port(self.layout.data / "kubelet-port")
+        (self.layout.data / "kubelet-port").write_text(str(port))
+        self._launch(KWOK, components.list_kwok_flags(self.layout, port, config))
 
     def _is_ready(self) -> bool:
         """Return whether the API server says that it is ready; False as well while it does not answer."""
@@ -274,9 +276,8 @@ def find_free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def choose_port(data: Path) -> int:
-    """Return the port of the data directory's last run, so that kubeconfigs stay right, else a free one."""
-    kept = data / "port"
+def choose_port(kept: Path) -> int:
+    """Return the port noted in a data directory: kubeconfigs and nodes name it. Otherwise a free one."""
     return int(kept.read_text()) if kept.exists() else find_free_port()
 
 
