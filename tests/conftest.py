@@ -4,6 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "house",
+    derandomize=True,  # the same examples everywhere: a failure is never a surprise of the day
+    deadline=None,  # two busy cores say nothing about code
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("house")
 
 ROOT = Path(__file__).parents[1]
 ORDER = ("house", "core", "contract", "plugins", "scenarios", "dev", "packaging", "cluster")
