@@ -37,6 +37,8 @@ OPERATOR = {
 }
 """The upstream operator's Deployment as a stand-in: nothing runs here, its status says one replica is ready."""
 
+LEASE_NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubeairunway-system"}}
+
 
 @contextmanager
 def measured_cluster() -> Iterator[ControlPlane]:
@@ -45,7 +47,7 @@ def measured_cluster() -> Iterator[ControlPlane]:
     workspace = next(item for item in standins.iterdir() if "workspaces" in item.name)
     with ControlPlane(controller_manager=False, scheduler=False) as cluster:
         cluster.install_crds([crd_yaml(), workspace.read_text()])
-        cluster.apply(OPERATOR)
+        cluster.apply(OPERATOR, LEASE_NAMESPACE)
         status = {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1, "observedGeneration": 1}
         path = "/apis/apps/v1/namespaces/default/deployments/kaito-workspace"
         live = cluster.request("GET", path).json

@@ -41,9 +41,7 @@ class Controller:
 
     async def __aenter__(self) -> Self:
         command = [
-            sys.executable,
-            "-m",
-            "kubeairunway.cli",
+            str(Path(sys.executable).with_name("kubeairunway")),
             "controller",
             "--kubeconfig",
             str(self._kubeconfig),
@@ -54,7 +52,7 @@ class Controller:
         self._process = subprocess.Popen(command, stdout=self._log.open("ab"), stderr=subprocess.STDOUT)  # noqa: ASYNC220, S603 - our own program; starting it takes no time
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() - began > READY_LIMIT:
-                raise RuntimeError(f"the controller did not become ready; its log is {self._log}")
+                raise RuntimeError(f"the controller did not become ready: {self._log.read_text()[-2000:]}")
             await asyncio.sleep(0.02)
         self.start_seconds = time.monotonic() - began
         return self
