@@ -18,7 +18,7 @@ demo: .venv/ready ## deploy a sample model on a real control plane, until Ctrl-C
 
 test: .venv/ready ## everything CI runs: lint, then all tests (ARGS are pytest's)
 	@$(HATCH) run lint:all
-	@$(HATCH) run core-only:run -q
+	@$(HATCH) run core-only:run tests/core -q
 	@$(HATCH) run test:prepare
 	@$(HATCH) run test:run $(ARGS)
 

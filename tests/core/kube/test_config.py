@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -138,7 +137,6 @@ def write_plugin(home: Path, status: str) -> Json:
     """A credential plugin that counts its runs and prints the count as its token."""
     script = home / "plugin"
     script.write_text(
-        f"#!{sys.executable}\n"
         "import json, pathlib\n"
         f"count = pathlib.Path({str(home / 'count')!r})\n"
         "number = int(count.read_text()) + 1 if count.exists() else 1\n"
@@ -147,8 +145,8 @@ def write_plugin(home: Path, status: str) -> Json:
         f"answer = {{'apiVersion': '{EXEC_API}', 'kind': 'ExecCredential', 'status': status}}\n"
         "print(json.dumps(answer))\n"
     )
-    script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    return {"exec": {"apiVersion": EXEC_API, "command": str(script), "interactiveMode": "Never"}}
+    command = {"command": sys.executable, "args": [str(script)]}
+    return {"exec": {"apiVersion": EXEC_API, **command, "interactiveMode": "Never"}}
 
 
 async def test_a_plugin_runs_once_until_its_token_expires_or_is_rejected(home: Path) -> None:
