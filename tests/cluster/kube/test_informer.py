@@ -260,6 +260,39 @@ async def test_a_garbled_line_ends_the_watch_and_loses_nothing(
         await seen.until(lambda: seen.names() == {"a"})
 
 
+async def test_events_from_the_past_change_nothing(transport: FaultyTransport, client: Client, ns: str) -> None:
+    """As a stale replica behind a load balancer may send them after a reconnect."""
+
+    async def replay(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        seen: list[bytes] = []
+        async for line in lines:
+            yield line
+            seen.append(line)
+            if b'"end"' in line:
+                for old in seen[:3]:  # added, deleted, added again
+                    yield old
+
+    transport.plan_stream(replay)
+    async with watching(client, ns) as seen:
+        await client.create(CONFIG_MAPS, config_map(ns, "a"))
+        await remove(client, ns, "a")
+        again = await client.create(CONFIG_MAPS, config_map(ns, "a", state="1"))
+        await client.merge_patch(CONFIG_MAPS, "a", ns, {"data": {"state": "2"}})
+        await client.create(CONFIG_MAPS, config_map(ns, "end"))
+        await seen.until_told(EventKind.ADDED, "end")
+        await client.create(CONFIG_MAPS, config_map(ns, "after"))
+        await seen.until_told(EventKind.ADDED, "after")
+        item = seen.informer.get(ns, "a")
+        assert item is not None
+        assert (item["data"]["state"], item["metadata"]["uid"]) == ("2", again["metadata"]["uid"])
+        assert [kind for kind, name in seen.events if name == "a"] == [
+            EventKind.ADDED,
+            EventKind.DELETED,
+            EventKind.ADDED,
+            EventKind.MODIFIED,
+        ]
+
+
 async def test_a_list_from_the_past_is_refused(
     transport: FaultyTransport, client: Client, ns: str, faults: Any
 ) -> None:

@@ -245,11 +245,13 @@ class Informer:
             raise build_status_error(item)
         version = item["metadata"]["resourceVersion"]
         if kind == "DELETED":
-            self._drop(_key(item))
+            old = self._store.get(_key(item))
+            if old is not None and not _is_newer(old, item):
+                self._drop(_key(item))
         elif kind != "BOOKMARK":
             self._take(item)
-        self._resume = version
-        self._seen = max(self._seen, _number(version))
+        if _number(version) >= self._seen:
+            self._resume, self._seen = version, _number(version)
 
     def _take(self, item: Json) -> Key:
         """Put an object into the store unless it is older than the one there; tell about a difference."""
