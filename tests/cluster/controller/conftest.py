@@ -35,7 +35,9 @@ CONTROLLER_NAMESPACE = "kubeairunway-system"
 ACCOUNT = f"system:serviceaccount:{CONTROLLER_NAMESPACE}:controller"
 
 MD = Resource("kubeairunway.ai", "v1alpha1", "ModelDeployment", "modeldeployments")
-CONFIG = Resource("kubeairunway.ai", "v1alpha1", "InferenceProviderConfig", "inferenceproviderconfigs", namespaced=False)
+CONFIG = Resource(
+    "kubeairunway.ai", "v1alpha1", "InferenceProviderConfig", "inferenceproviderconfigs", namespaced=False
+)
 WORKSPACE = Resource("kaito.sh", "v1beta1", "Workspace", "workspaces")
 INFERENCE_SET = Resource("kaito.sh", "v1beta1", "InferenceSet", "inferencesets")
 SERVICE = Resource("", "v1", "Service", "services")
@@ -129,7 +131,8 @@ class Lab:
         self.processes: list[Process] = []
 
     async def open(self) -> None:
-        await self.client.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
+        await self.client.create(NAMESPACE, body)
 
     async def close(self) -> None:
         self.end_processes()
@@ -312,11 +315,11 @@ async def lab(plane: ControlPlane, account: Path, open_client: Client, tmp_path:
 
 
 @pytest.fixture
-async def kaito_lab(lab: Lab) -> AsyncIterator[Lab]:
+async def kaito_lab(lab: Lab) -> Lab:
     """A lab with a running controller and KAITO's stand-in."""
     await lab.kaito()
     await lab.controller()
-    yield lab
+    return lab
 
 
 @pytest.fixture

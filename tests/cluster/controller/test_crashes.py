@@ -89,7 +89,7 @@ async def test_sigterm_ends_the_process_with_code_0_and_releases_the_lease(kaito
     assert not lease["spec"].get("holderIdentity")
 
 
-async def test_a_second_controller_waits_and_takes_over_within_two_seconds_of_a_stop(lab: Any, kinds: Any) -> None:
+async def test_a_second_controller_waits_and_takes_over_within_two_seconds_of_a_stop(lab: Any) -> None:
     await lab.kaito()
     first = await lab.controller()
     second = await lab.controller()

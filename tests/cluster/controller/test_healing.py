@@ -44,9 +44,7 @@ async def test_a_deleted_object_comes_back_within_two_seconds(kaito_lab: Any, ki
 
 async def test_a_primary_of_somebody_else_is_left_alone_until_it_goes(kaito_lab: Any, kinds: Any) -> None:
     body = {"spec": {"replicas": 1, "labelSelector": {}, "template": {"inference": {"preset": {"name": "phi-4"}}}}}
-    foreign = await kaito_lab.client.create(
-        kinds.INFERENCE_SET, kaito_lab.object(kinds.INFERENCE_SET, "taken", body)
-    )
+    foreign = await kaito_lab.client.create(kinds.INFERENCE_SET, kaito_lab.object(kinds.INFERENCE_SET, "taken", body))
     await kaito_lab.deploy("taken")
     condition = await kaito_lab.condition("taken", "Ready", "ResourceConflict")
     assert "InferenceSet 'taken'" in condition["message"]

@@ -1,0 +1,137 @@
+"""What a pass does and, as important, what it does not do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+
+def passes(operator: Any) -> float:
+    value = operator.telemetry.registry.get_sample_value(
+        "kubeairunway_reconciliation_duration_seconds_count", {"provider": "acme"}
+    )
+    return value or 0.0
+
+
+def errors(operator: Any) -> float:
+    return sum(
+        sample.value
+        for metric in operator.telemetry.registry.collect()
+        if metric.name == "kubeairunway_reconciliation_errors"
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    )
+
+
+async def test_a_deployment_costs_a_finalizer_its_objects_and_two_statuses(stage: Any) -> None:
+    async with stage.controller():
+        await stage.settle()
+        before = len(stage.api.writes)
+        await stage.deploy()
+        await stage.until(lambda: stage.phase() == "Deploying", "it deploys")
+        await stage.serve()
+        await stage.until(lambda: stage.phase() == "Running", "it runs")
+        await stage.settle()
+    written = [(call.method, call.plural, call.subresource) for call in stage.api.writes[before:]]
+    assert written == [
+        ("PATCH", "modeldeployments", ""),
+        ("POST", "modelservers", ""),
+        ("POST", "services", ""),
+        ("PATCH", "modeldeployments", "status"),
+        ("PATCH", "modeldeployments", "status"),
+    ]
+
+
+async def test_no_finalizer_is_set_where_somebody_set_it_already(stage: Any) -> None:
+    await stage.deploy()
+    await stage.api.change(
+        "modeldeployments", "one", {"metadata": {"finalizers": ["kubeairunway.ai/provider-cleanup"]}}
+    )
+    async with stage.controller():
+        await stage.until(lambda: stage.phase() == "Deploying", "it deploys")
+    assert [call for call in stage.api.writes if (call.plural, call.subresource) == ("modeldeployments", "")] == []
+
+
+async def test_the_echo_of_our_own_writes_causes_no_pass(stage: Any) -> None:
+    async with stage.controller() as operator:
+        await stage.deploy()
+        await stage.until(lambda: stage.phase() == "Deploying", "it deploys")
+        await stage.settle()
+        assert passes(operator) == 1
+
+
+async def test_news_that_mean_nothing_to_us_cause_no_pass(stage: Any) -> None:
+    async with stage.controller() as operator:
+        await stage.deploy()
+        await stage.until(lambda: stage.phase() == "Deploying", "it deploys")
+        await stage.settle()
+        before = passes(operator)
+        await stage.api.change("modeldeployments", "one", {"metadata": {"labels": {"team": "search"}}})
+        await stage.settle()
+        assert passes(operator) == before
+        await stage.api.change("modeldeployments", "one", {"metadata": {"labels": {"kubeairunway.ai/x": "y"}}})
+        await stage.until(lambda: passes(operator) == before + 1, "what is ours counts")
+
+
+async def test_a_stale_deployment_is_looked_at_again_and_is_no_error(stage: Any) -> None:
+    stage.api.refuse["PATCH", "modeldeployments"] = (409, "Conflict")
+    async with stage.controller() as operator:
+        await stage.deploy()
+        await stage.until(lambda: any(call.status == 409 for call in stage.api.calls), "it was refused")
+        del stage.api.refuse["PATCH", "modeldeployments"]
+        await stage.until(lambda: stage.phase() == "Deploying", "it deploys")
+        assert errors(operator) == 0
+
+
+async def test_a_refused_object_is_reported_and_tried_again(stage: Any) -> None:
+    stage.api.refuse["POST", "services"] = (403, "Forbidden")
+    async with stage.controller() as operator:
+        await stage.deploy()
+        await stage.until(lambda: stage.condition("ResourceCreated")[1] == "ResourceRefused", "it says so")
+        assert stage.condition("Stalled")[0] == "True"
+        del stage.api.refuse["POST", "services"]
+        await stage.until(lambda: stage.condition("ResourceCreated")[0] == "True", "it goes on by itself")
+        assert errors(operator) >= 1
+    creates = Counter(call.plural for call in stage.api.writes if call.method == "POST" and call.status == 201)
+    assert creates["modelservers"] == 1
+
+
+async def test_a_conflict_on_any_object_stops_everything_before_the_first_write(stage: Any) -> None:
+    await stage.api.put("services", {"metadata": {"name": "one"}, "spec": {"ports": [{"port": 80}]}})
+    async with stage.controller():
+        await stage.deploy()
+        await stage.until(lambda: stage.condition("Ready")[1] == "ResourceConflict", "it says so")
+        assert stage.phase() == "Pending"
+        assert stage.api.get("modelservers", "one") is None
+        await stage.settle()
+        reads = len(stage.api.calls)
+        await stage.settle()
+        assert len(stage.api.calls) == reads
+        await stage.api.remove("services", "one")
+        await stage.until(lambda: stage.phase() == "Deploying", "it goes on by itself")
+
+
+async def test_a_repair_that_changes_nothing_is_not_made_twice(stage: Any) -> None:
+    async with stage.controller():
+        await stage.deploy()
+        await stage.until(lambda: stage.phase() == "Deploying", "it deploys")
+        await stage.api.change("modelservers", "one", {"spec": {"replicas": 7}})
+        await stage.until(lambda: stage.api.get("modelservers", "one")["spec"]["replicas"] == 1, "it is set right")
+        await stage.settle()
+    repairs = [call for call in stage.api.writes if (call.method, call.plural) == ("PATCH", "modelservers")]
+    assert len(repairs) == 1
+
+
+async def test_deletion_waits_for_the_primary_alone(stage: Any) -> None:
+    async with stage.controller():
+        await stage.deploy()
+        await stage.until(lambda: stage.phase() == "Deploying", "it deploys")
+        await stage.api.change("modelservers", "one", {"metadata": {"finalizers": ["acme.dev/slow"]}})
+        await stage.settle()
+        moment = {"metadata": {"deletionTimestamp": "2099-01-01T00:00:00Z"}}
+        await stage.api.change("modeldeployments", "one", moment)
+        await stage.until(lambda: stage.phase() == "Terminating", "it says so")
+        await stage.settle()
+        assert len([call for call in stage.api.writes if call.method == "DELETE"]) == 1
+        await stage.api.remove("modelservers", "one")
+        await stage.until(lambda: stage.api.get("modeldeployments", "one") is None, "it is gone")
