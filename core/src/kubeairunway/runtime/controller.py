@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from kubeairunway.kube.events import EventRecorder
     from kubeairunway.plugin.calls import HookCalls
     from kubeairunway.runtime.conflicts import Key
-    from kubeairunway.runtime.heartbeat import RuleErrors
     from kubeairunway.runtime.overlay import Address
     from kubeairunway.runtime.providers import Directory
+    from kubeairunway.runtime.rules import RuleErrors
     from kubeairunway.runtime.settings import Settings
     from kubeairunway.runtime.telemetry import Telemetry
 

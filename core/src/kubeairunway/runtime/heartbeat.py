@@ -6,7 +6,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubeairunway.decide.provider_config import config_status
 from kubeairunway.errors import ApiError, KubeError
@@ -17,53 +17,13 @@ from kubeairunway.objects.times import parse_time
 from kubeairunway.runtime.world import CONFIGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from kubeairunway.decide.plan import Plan
     from kubeairunway.kube.client import Client
     from kubeairunway.objects.resources import Json
     from kubeairunway.runtime.overlay import Overlay
     from kubeairunway.runtime.providers import Directory
+    from kubeairunway.runtime.rules import RuleErrors
 
 log = logging.getLogger(__name__)
-
-
-class RuleErrors:
-    """Selection rules that failed, by provider and name, until their text changes or they have a verdict."""
-
-    def __init__(self, on_change: Callable[[], None], count: Callable[[str, str], None]) -> None:
-        """`on_change()` is called when the errors are others than before, `count(provider, rule)` for each failure."""
-        self._on_change = on_change
-        self._count = count
-        self._errors: dict[str, dict[str, tuple[str, str]]] = {}
-
-    def of(self, provider: str, conditions: Mapping[str, str]) -> dict[str, str]:
-        """The error of each rule whose text is still the one that failed; `conditions` are the texts in force."""
-        errors = self._errors.get(provider, {})
-        return {name: error for name, (text, error) in errors.items() if conditions.get(name) == text}
-
-    def note(self, plan: Plan) -> None:
-        """Take over what a decision found out about the rules."""
-        if not plan.rule_errors and not self._errors:
-            return
-        explanation = getattr(plan.decision, "explanation", None)
-        changed = False
-        for candidate in explanation.all_candidates() if explanation is not None else ():
-            for rule in candidate.rules:
-                changed |= self._take(candidate.provider, rule)
-        if changed:
-            self._on_change()
-
-    def _take(self, provider: str, rule: Any) -> bool:  # noqa: ANN401 - decide.explanation.RuleVerdict
-        held = self._errors.get(provider, {})
-        if rule.outcome == "error":
-            self._count(provider, rule.name)
-            entry = (rule.condition, rule.error)
-            if held.get(rule.name) == entry:
-                return False
-            self._errors.setdefault(provider, held)[rule.name] = entry
-            return True
-        return held.pop(rule.name, None) is not None
 
 
 class ConfigKeeper:

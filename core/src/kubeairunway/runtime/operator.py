@@ -21,7 +21,7 @@ from kubeairunway.runtime.conflicts import Conflicts
 from kubeairunway.runtime.controller import Controller
 from kubeairunway.runtime.execute import Executor
 from kubeairunway.runtime.health import HealthServer
-from kubeairunway.runtime.heartbeat import ConfigKeeper, RuleErrors
+from kubeairunway.runtime.heartbeat import ConfigKeeper
 from kubeairunway.runtime.kinds import KindWatches
 from kubeairunway.runtime.leadership import Leadership
 from kubeairunway.runtime.logs import set_up_logging
@@ -30,6 +30,7 @@ from kubeairunway.runtime.operators import Operators
 from kubeairunway.runtime.overlay import Overlay
 from kubeairunway.runtime.providers import Directory
 from kubeairunway.runtime.routes import Routes
+from kubeairunway.runtime.rules import RuleErrors
 from kubeairunway.runtime.served import ServedKinds
 from kubeairunway.runtime.telemetry import Telemetry
 from kubeairunway.runtime.watches import Watch
@@ -153,6 +154,7 @@ class Operator:
 
     async def _work(self, tasks: asyncio.TaskGroup) -> None:
         self._make(tasks)
+        tasks.create_task(asyncio.to_thread(self._compile_rules), name="rules")
         self._operators.start(tasks)
         await self._served.start(tasks)
         self._started = True
@@ -195,7 +197,8 @@ class Operator:
             self._overlay,
             on_change=self._on_facts,
         )
-        rules = RuleErrors(self._on_rules, self.telemetry.rule_failed)
+        self._expressions = Expressions()
+        self._rules = rules = RuleErrors(self._expressions, self._on_rules, self.telemetry.rule_failed)
         self._keeper = ConfigKeeper(client, self._directory, self._overlay, heartbeat=settings.heartbeat, rules=rules)
         self._recorder = EventRecorder(client, "kubeairunway-controller", settings.identity)
         self._controller = Controller(
@@ -204,12 +207,18 @@ class Operator:
             self._directory,
             Executor(client, self._world, self._discovery),
             MeasuredCalls(self._registry, self.telemetry),
-            Expressions(),
+            self._expressions,
             recorder=self._recorder,
             rules=rules,
             telemetry=self.telemetry,
         )
         self._leadership = Leadership(client, settings, start=self._lead, stop=self._stand_down)
+
+    def _compile_rules(self) -> None:
+        """Compile the packages' rules beside the first lists: loading the CEL library alone takes half a second."""
+        for provider in self._registry.providers.values():
+            for rule in provider.rules:
+                self._expressions.program(rule.condition)
 
     async def _wait_ready(self) -> None:
         while self.missing():  # noqa: ASYNC110 - a dozen conditions of as many watches, once, at the start
@@ -270,6 +279,7 @@ class Operator:
         self._keeper.wake()
 
     def _on_facts(self, names: frozenset[str]) -> None:
+        self._rules.check(fact for name, fact in self._directory.facts.items() if name in names)
         self._controller.wake_all(names)
         self._keeper.wake()
 
