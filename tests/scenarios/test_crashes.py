@@ -11,9 +11,9 @@ WRITES = 7
 """Config, its status, finalizer, ModelServer, Service, two statuses: what one deployment costs from nothing."""
 
 
-def describe(stage: Any) -> dict[str, Any]:
+def describe(stage: Any) -> dict[Any, Any]:
     """What stands in the end, without what differs from run to run."""
-    found = {}
+    found: dict[Any, Any] = {}
     for (plural, namespace, name), obj in stage.api.objects.items():
         if plural in {"modelservers", "services"}:
             annotations = obj["metadata"]["annotations"]

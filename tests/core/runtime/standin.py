@@ -172,8 +172,8 @@ class StandIn:
             rows = [{"name": kind.plural, "kind": kind.kind, "namespaced": kind.namespaced} for kind in kinds]
             return {"kind": "APIResourceList", "resources": rows}
         if len(parts) == 2 and not core:
-            versions = {kind.version for kind in self.served.values() if kind.group == parts[1]}
-            return {"kind": "APIGroup", "versions": [{"version": version} for version in sorted(versions)]}
+            found = sorted({kind.version for kind in self.served.values() if kind.group == parts[1]})
+            return {"kind": "APIGroup", "versions": [{"version": version} for version in found]}
         items = []
         for group in sorted({kind.group for kind in self.served.values() if (kind.group == "") == core}):
             versions = sorted({kind.version for kind in self.served.values() if kind.group == group})

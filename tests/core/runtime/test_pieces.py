@@ -65,7 +65,7 @@ async def test_a_backlog_leaves_room_in_the_queue_for_what_happens_meanwhile() -
     keys = [("ns", str(number)) for number in range(20)]
     backlog.put(keys)
     backlog.put(keys[:3])
-    handled = []
+    handled: list[tuple[str, str]] = []
     async with asyncio.timeout(5):
         while len(handled) < 20:
             handled += line
@@ -132,10 +132,10 @@ def test_metrics_carry_the_documented_names_and_parse() -> None:
     assert values["kubeairunway_deployment_phase", "Running", "a", "ns"] == 1
     assert values["kubeairunway_deployment_replicas", "b", "ns", "ready"] == 1
     assert values["kubeairunway_deployment_replicas", "c", "ns", "ready"] == 0
-    assert values["kubeairunway_provider_selection", "acme", "auto"] == 2
     assert values["kubeairunway_reconciliation_errors_total", "Forbidden", "acme"] == 1
     assert values["kubeairunway_reconciliation_duration_seconds_count", "acme"] == 1
-    assert "# TYPE kubeairunway_provider_selection counter" in text
+    assert "# TYPE kubeairunway_provider_selection counter\n" in text
+    assert 'kubeairunway_provider_selection{provider="acme",reason="auto"} 2\n' in text
 
 
 def test_figures_of_a_deployment_go_with_it() -> None:
