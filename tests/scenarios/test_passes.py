@@ -10,7 +10,7 @@ def passes(operator: Any) -> float:
     value = operator.telemetry.registry.get_sample_value(
         "kubeairunway_reconciliation_duration_seconds_count", {"provider": "acme"}
     )
-    return value or 0.0
+    return float(value or 0.0)
 
 
 def errors(operator: Any) -> float:

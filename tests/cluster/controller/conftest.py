@@ -224,7 +224,8 @@ class Lab:
             obj = await self.find(MD, name)
             return obj if obj is not None and (obj.get("status") or {}).get("phase") == phase else None
 
-        return await self.until(look, seconds, f"{name} is {phase}")
+        found: Json = await self.until(look, seconds, f"{name} is {phase}")
+        return found
 
     async def condition(self, name: str, kind: str, reason: str, seconds: float = 10.0) -> Json:
         """Wait for a condition's reason and return the condition."""
@@ -234,7 +235,8 @@ class Lab:
             rows = ((obj or {}).get("status") or {}).get("conditions") or ()
             return next((row for row in rows if row["type"] == kind and row["reason"] == reason), None)
 
-        return await self.until(look, seconds, f"{name}: {kind} {reason}")
+        found: Json = await self.until(look, seconds, f"{name}: {kind} {reason}")
+        return found
 
     async def gone(self, resource: Resource, name: str, seconds: float) -> None:
         async def look() -> bool:

@@ -74,7 +74,7 @@ async def test_an_api_server_that_dies_and_comes_back_finds_everything_true(
         await lab.patch(kinds.MD, "many-3", {"spec": {"scaling": {"replicas": 4}}})
 
         async def scaled() -> bool:
-            return (await lab.find(kinds.INFERENCE_SET, "many-3"))["spec"]["replicas"] == 4
+            return bool((await lab.find(kinds.INFERENCE_SET, "many-3"))["spec"]["replicas"] == 4)
 
         await lab.until(scaled, 10, "it goes on after that")
         assert controller.alive

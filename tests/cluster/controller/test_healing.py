@@ -21,7 +21,7 @@ async def test_a_changed_object_is_set_right_within_two_seconds_and_said(kaito_l
     await kaito_lab.patch(kinds.INFERENCE_SET, "drift", {"spec": {"replicas": 5}})
 
     async def restored() -> bool:
-        return (await kaito_lab.find(kinds.INFERENCE_SET, "drift"))["spec"]["replicas"] == 2
+        return bool((await kaito_lab.find(kinds.INFERENCE_SET, "drift"))["spec"]["replicas"] == 2)
 
     await kaito_lab.until(restored, 2, "replicas are 2 again")
     events = await kaito_lab.until(lambda: kaito_lab.events("DriftDetected"), 5, "an event")

@@ -93,7 +93,7 @@ async def test_a_paused_deployment_is_followed_and_not_written(kaito_lab: Any, k
     await kaito_lab.patch(kinds.MD, "halt", {"metadata": {"annotations": {"kubeairunway.ai/reconcile-paused": None}}})
 
     async def scaled() -> bool:
-        return (await kaito_lab.find(kinds.INFERENCE_SET, "halt"))["spec"]["replicas"] == 3
+        return bool((await kaito_lab.find(kinds.INFERENCE_SET, "halt"))["spec"]["replicas"] == 3)
 
     await kaito_lab.until(scaled, 5, "what changed meanwhile is applied")
 

@@ -271,7 +271,8 @@ class StandIn:
         stored = {**obj, "apiVersion": api_version, "kind": kind.kind, "metadata": meta}
         self.objects[key] = stored
         await self._tell(version, "MODIFIED" if old else "ADDED", key[0], stored)
-        return json.loads(json.dumps(stored))
+        copy: Json = json.loads(json.dumps(stored))
+        return copy
 
     async def _drop(self, key: Key) -> None:
         obj = self.objects.pop(key)
