@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kubeairunway.objects.resources import Json
 
 CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps")
+NAMESPACES = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
 SECONDS = 20.0
 
 
@@ -223,6 +224,19 @@ async def test_a_lease_that_somebody_deletes_or_touches_is_held_again(ring: Ring
     assert first.history == ["started"]
     await ring.client.delete(LEASES, "controller", ring.ns, uid=(await ring.lease())["metadata"]["uid"])
     await until(lambda: first.history == ["started", "stopped", "started"])
+
+
+async def test_a_namespace_that_does_not_exist_yet_is_said_and_waited_for(
+    client: Client, ns: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = f"{ns}-later"
+    candidate = Candidate(client, missing, "a").start()
+    try:
+        await until(lambda: f'namespaces "{missing}" not found' in caplog.text)
+        await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": missing}})
+        await until(lambda: candidate.leads)
+    finally:
+        await candidate.stop()
 
 
 async def test_a_process_that_restarts_under_its_own_identity_leads_at_once(ring: Ring) -> None:

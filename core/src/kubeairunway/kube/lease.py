@@ -171,9 +171,9 @@ class LeaderElector:
         except TimeoutError as error:
             raise KubeError("no answer in time") from error
         except ApiError as error:
-            if is_missing(error) or is_conflict(error):
+            if is_conflict(error) or (is_missing(error) and lease is not None):
                 return False
-            raise
+            raise  # missing though it was to be made: there is no such namespace
         self._accept(answer, started)
         return True
 
