@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from kubeairunway.decide.arguments import check_owned, check_twice
 from kubeairunway.decide.volumes import check_volumes
 from kubeairunway.model.problems import Problem
-from kubeairunway.model.spec import MAX_CPU, MAX_MEMORY, EnvSource, Role, Spec, Toleration
+from kubeairunway.model.spec import DEFAULT_GPU, MAX_CPU, MAX_MEMORY, EnvSource, Role, Spec, Toleration
 from kubeairunway.objects.quantities import parse_quantity
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -32,6 +32,7 @@ def check_spec(name: str, spec: Spec) -> tuple[Problem, ...]:
             check_volumes(name, spec),
             _check_engine(spec),
             _check_mode(spec),
+            _check_gpu(spec),
             _check_limits(spec),
             _check_env(spec),
             _check_labels(spec),
@@ -65,6 +66,13 @@ def _check_model(spec: Spec) -> Iterator[Problem]:
     if model.source == "custom" and model.served_name:
         message = "servedName is ignored for custom source (model name is defined by the container)"
         yield Problem("spec.model.servedName", "Ignored", message, warning=True)
+
+
+def _check_gpu(spec: Spec) -> Iterator[Problem]:
+    gpu = spec.resources.gpu
+    if gpu.count == 0 and gpu.type != DEFAULT_GPU:
+        message = f"gpu.type {gpu.type} has no effect without GPUs; set gpu.count to 1 or more, or remove it"
+        yield Problem("spec.resources.gpu.type", "Ignored", message, warning=True)
 
 
 def _check_engine(spec: Spec) -> Iterator[Problem]:
