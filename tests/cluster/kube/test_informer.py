@@ -223,6 +223,35 @@ async def test_a_list_that_expires_between_pages_starts_again(
         assert len(seen.events) == 5
 
 
+async def test_seen_promises_no_more_than_the_store_holds(
+    transport: FaultyTransport, client: Client, ns: str, faults: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        await client.create(CONFIG_MAPS, config_map(ns, f"c{number}"))
+    original = Client.list_pages
+    monkeypatch.setattr(Client, "list_pages", lambda *args, **options: original(*args, **options | {"limit": 2}))
+    arrived, go = asyncio.Event(), asyncio.Event()
+
+    async def hold(send: Any) -> Any:
+        arrived.set()
+        await go.wait()
+        return await send()
+
+    transport.plan(faults.pass_on, hold)
+    watcher = Watcher(client, CONFIG_MAPS, namespace=ns)
+    task = asyncio.create_task(watcher.informer.run())
+    await asyncio.wait_for(arrived.wait(), SECONDS)
+    assert len(watcher.informer) == 2
+    assert watcher.informer.seen == 0
+    go.set()
+    assert await watcher.informer.wait_synced(SECONDS)
+    made = await client.create(CONFIG_MAPS, config_map(ns, "last"))
+    await watcher.until_told(EventKind.ADDED, "last")
+    assert watcher.informer.seen == int(made["metadata"]["resourceVersion"])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_refusals_and_resets_while_listing_are_lived_through(
     transport: FaultyTransport, client: Client, ns: str, faults: Any
 ) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps")
 NAMESPACES = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
+NAMESPACES = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
 SECONDS = 20.0
 
 
@@ -245,6 +246,15 @@ async def test_a_process_that_restarts_under_its_own_identity_leads_at_once(ring
     await first.crash()
     again = ring.join("a")
     assert await until(lambda: again.leads) < 2.0
+
+
+async def test_a_namespace_that_comes_late_is_waited_for(ring: Ring) -> None:
+    ring.ns += "-late"
+    first = ring.join("a")
+    assert await first.elector._informer.wait_synced(SECONDS)
+    body: Json = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ring.ns}}
+    await ring.client.create(NAMESPACES, body)
+    assert await until(lambda: first.leads) < 6.0
 
 
 async def test_an_idle_leader_and_follower_send_renewals_and_nothing_else(

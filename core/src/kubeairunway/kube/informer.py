@@ -182,7 +182,7 @@ class Informer:
         )
         async for page in pages:
             if first:
-                self._accept_version(page.resource_version)
+                self._check_version(page.resource_version)
                 first = False
             for item in page.items:
                 found.add(self._take(item))
@@ -190,11 +190,12 @@ class Informer:
         for key in [key for key in self._store if key not in found]:
             self._drop(key)
         self._resume, self._went_back = page.resource_version, False
+        self._seen = _number(page.resource_version)
         self._synced.set()
 
-    def _accept_version(self, version: str) -> None:
+    def _check_version(self, version: str) -> None:
         number = _number(version)
-        if number >= self._seen:
+        if number >= self._seen or self._went_back:
             self._refused = 0
         elif self._refused < REFUSALS:
             self._refused += 1
@@ -207,7 +208,6 @@ class Informer:
             )
             self._refused = 0
             self._went_back = True
-        self._seen = number
 
     async def _watch(self) -> None:
         query = [
