@@ -88,6 +88,11 @@ WARNINGS = {
         "spec.model.storage.volumes[0].readOnly",
         "download will be skipped",
     ),
+    "a type of GPU without GPUs": (
+        {"model": {"id": "a/b"}, "resources": {"gpu": {"type": "amd.com/gpu"}}},
+        "spec.resources.gpu.type",
+        "has no effect without GPUs",
+    ),
 }  # fmt: skip
 
 
