@@ -4,10 +4,13 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench build clean
 
-# hatch's own data and settings stay in the checkout, so a user without a usable home directory is served too.
+# hatch's own data and settings stay in the checkout; so does uv's cache where the user has no home to write to.
 export HATCH_DATA_DIR := $(CURDIR)/.venv/hatch/data
 export HATCH_CACHE_DIR := $(CURDIR)/.venv/hatch/cache
 export HATCH_CONFIG := $(CURDIR)/.venv/hatch/config.toml
+ifneq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$${HOME:?}/.cache}" 2>&1 && test -w "$${XDG_CACHE_HOME:-$$HOME/.cache}" && echo yes),yes)
+export UV_CACHE_DIR ?= $(CURDIR)/.venv/uv
+endif
 HATCH := .venv/bin/python -m hatch
 
 help: ## list the targets
