@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from kubeairunway_dev.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from tests.dev.conftest import FakeGo
 
@@ -55,6 +55,7 @@ def test_without_a_home_go_keeps_its_caches_in_ours(fake_go: FakeGo, monkeypatch
     assert seen["GOCACHE"].startswith(cache)
     assert seen["GOPATH"].startswith(cache)
     assert "-modcacherw" in seen["GOFLAGS"]
+    assert not (Path(cache) / "kubeairunway" / "control-plane" / "go").exists()
 
 
 def test_a_failing_step_names_its_log_and_shows_the_end_of_it(fake_go: FakeGo) -> None:

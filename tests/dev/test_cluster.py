@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kubeairunway_dev.controlplane import ControlPlane
+from kubeairunway_dev.controlplane import ControlPlane, embedded
 from kubeairunway_dev.controlplane.processes import identify
 from kubeairunway_dev.errors import ControlPlaneError, KubectlError
 
@@ -157,6 +158,17 @@ def test_a_killed_api_server_comes_back_on_its_port_with_its_objects() -> None:
         plane.restart_apiserver()
         assert (plane.url, plane.kubeconfig.read_text()) == (url, kubeconfig)
         assert plane.request("GET", "/api/v1/namespaces/kept").status == 200
+
+
+def test_a_port_that_is_taken_meanwhile_is_replaced_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = iter([taken.getsockname()[1], embedded.find_free_port()])
+        monkeypatch.setattr(embedded, "find_free_port", lambda: next(ports))
+        with ControlPlane(controller_manager=False, scheduler=False) as plane:
+            assert plane.layout.port != taken.getsockname()[1]
+            assert plane.kubectl("get", "--raw", "/readyz").stdout == "ok"
 
 
 def test_a_data_directory_keeps_objects_port_and_credentials(tmp_path: Path) -> None:

@@ -144,8 +144,16 @@ def test_a_service_leads_port_80_to_5000_of_the_first_pod() -> None:
 def test_pods_carry_both_labels_and_run_where_the_selector_says() -> None:
     spec = kaito.make_stateful_set(make_workspace())["spec"]
     assert spec["replicas"] == 2
+    assert spec["template"]["spec"]["containers"][0]["resources"]["limits"] == {"nvidia.com/gpu": "1"}
     assert spec["template"]["metadata"]["labels"] == {"kaito.sh/workspace": "w", kaito.CREATED_BY: "s"}
     assert spec["template"]["spec"]["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
+
+
+def test_a_preset_takes_all_gpus_of_the_nodes_it_may_run_on() -> None:
+    workspace = make_workspace()
+    workspace["resource"]["labelSelector"]["matchLabels"]["nvidia.com/gpu.count"] = "8"
+    container = kaito.make_stateful_set(workspace)["spec"]["template"]["spec"]["containers"][0]
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": "8"}
 
 
 def test_a_template_s_own_containers_are_run() -> None:

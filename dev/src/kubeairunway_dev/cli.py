@@ -86,8 +86,8 @@ def add_name(parser: argparse.ArgumentParser) -> None:
 def add_demo_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the demo."""
     parser.add_argument("--once", action="store_true", help="end once the sample is Running, leaving nothing behind")
-    parser.add_argument("--nodes", type=int, default=2, metavar="N", help="simulated nodes; default 2")
-    parser.add_argument("--gpus", type=int, default=8, metavar="G", help="GPUs of each node; default 8")
+    parser.add_argument("--nodes", type=int, default=3, metavar="N", help="simulated nodes; default 3")
+    parser.add_argument("--gpus", type=int, default=1, metavar="G", help="GPUs of each node; default 1")
     parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="until Running; default 120")
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from kubeairunway.errors import SettingsError
 from kubeairunway_dev.controlplane import ControlPlane
 from kubeairunway_dev.errors import DevError
 from kubeairunway_dev.places import read_tail
@@ -34,33 +35,38 @@ WATCH_SECONDS = 1
 LOG_LINES = 30
 
 NAME = "qwen"
-SAMPLE = f"""\
+SAMPLE = """\
 apiVersion: kubeairunway.ai/v1alpha1
 kind: ModelDeployment
 metadata:
-  name: {NAME}
+  name: {name}
   namespace: default
 spec:
   model:
     id: Qwen/Qwen3-8B
   resources:
     gpu:
-      count: 1
+      count: {gpus}
   scaling:
-    replicas: 2
+    replicas: {replicas}
 """
+"""One replica takes a whole node: KAITO gives a model all GPUs of the nodes that it runs on."""
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the demo and return its exit code: 0 Running was reached, 1 it was not, 130 interrupted before that."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, end)
+    if options.nodes < 1 or options.gpus < 1:
+        raise SettingsError("the sample wants at least --nodes 1 --gpus 1")
     demo = Demo(options.nodes, options.gpus, options.timeout)
     try:
         demo.show(once=options.once)
     except Ended:
         say("\nEnding everything.")
         return OK if demo.reached else INTERRUPTED
+    except OSError as error:
+        raise DevError(f"the control plane does not answer any more: {error}") from error
     return OK
 
 
@@ -81,13 +87,17 @@ class Demo:
         crds = read_crds()
         with ControlPlane(nodes=self._nodes, gpus=self._gpus, crds=[crds, CRDS]) as cluster:
             say(f"Control plane ready in {time.monotonic() - started:.1f} s: {cluster.url}, {self._describe_nodes()}")
-            log = start_programs(cluster)
+            log = start_controller(cluster)
             say(f"Controller started; log: {log}")
-            say("Stand-in for the KAITO operator started: it writes the status that KAITO would; no model is loaded.")
-            say(f"\nkubectl apply -f - <<EOF\n{SAMPLE}EOF\n")
-            cluster.kubectl("apply", "--server-side", "-f", "-", input=SAMPLE)
+            sample = SAMPLE.format(name=NAME, gpus=self._gpus, replicas=min(2, self._nodes))
+            say(f"\nkubectl apply -f - <<EOF\n{sample}EOF\n")
+            cluster.kubectl("apply", "--server-side", "-f", "-", input=sample)
             self._applied = time.monotonic()
-            self._await_running(cluster, log)
+            self._await_phase(cluster, log, "Pending")
+            say("\nThere is no KAITO operator. Starting a stand-in: it writes what KAITO would; no model is loaded.\n")
+            start_operator(cluster)
+            self._await_phase(cluster, log, "Running")
+            self.reached = True
             say(f"\n{NAME} is Running, {time.monotonic() - self._applied:.1f} s after it was applied.")
             if not once:
                 say(describe_access(cluster, log))
@@ -95,18 +105,17 @@ class Demo:
                     pass
 
     def _describe_nodes(self) -> str:
-        return f"{self._nodes} simulated nodes with {self._gpus} GPUs each"
+        return f"{self._nodes} simulated nodes with {self._gpus} GPU each"
 
-    def _await_running(self, cluster: ControlPlane, log: Path) -> None:
-        """Show the sample's changes until it is Running; raise DevError with the controller's log if it is too late."""
+    def _await_phase(self, cluster: ControlPlane, log: Path, phase: str) -> None:
+        """Show changes until the sample is in `phase`; raise DevError with the controller's log if it is too late."""
         for deployments in self._follow(cluster):
-            if deployments.get(f"default/{NAME}", {}).get("status", {}).get("phase") == "Running":
-                self.reached = True
+            if deployments.get(f"default/{NAME}", {}).get("status", {}).get("phase") == phase:
                 return
             if time.monotonic() > self._applied + self._timeout:
                 status = cluster.kubectl("get", "modeldeployment", NAME, "-o", "yaml", check=False).stdout
                 raise DevError(
-                    f"{NAME} is not Running after {self._timeout:.0f} s. It says:\n{status}\n"
+                    f"{NAME} is not {phase} after {self._timeout:.0f} s. It says:\n{status}\n"
                     f"The controller's log ends with:\n{read_tail(log, LOG_LINES)}"
                 )
 
@@ -151,10 +160,14 @@ def list_kubeairunway() -> list[str]:
     return [sys.executable, "-c", "import sys; from kubeairunway.cli import main; sys.exit(main())"]
 
 
-def start_programs(cluster: ControlPlane) -> Path:
-    """Start controller and KAITO's stand-in and return the controller's log."""
+def start_operator(cluster: ControlPlane) -> None:
+    """Start KAITO's stand-in, with pods."""
     delay = f"--delay={OPERATOR_DELAY}"
     cluster.start_beside(OPERATOR, [sys.executable, "-m", "kubeairunway_dev.standins.kaito", delay, "--pods"])
+
+
+def start_controller(cluster: ControlPlane) -> Path:
+    """Start the controller as its users do and return its log."""
     cluster.kubectl("create", "namespace", CONTROLLER_NAMESPACE)
     flags = ["--kubeconfig", str(cluster.kubeconfig), "--bind", "127.0.0.1:0", "--log-format", "human"]
     return cluster.start_beside(CONTROLLER, [*list_kubeairunway(), "controller", *flags])

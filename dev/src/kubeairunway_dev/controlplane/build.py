@@ -87,6 +87,8 @@ def build_into(target: Path, steps: Steps, environ: Mapping[str, str]) -> None:
     steps.run(f"building Kubernetes {version}", [*build, *flags, "."], env=env, cwd=SOURCES)
     (partial / STAGES).write_text(collect_stages(go, env))
     partial.replace(target)
+    # Only where the user has no home are Go's caches (6 GB) here; a later build rarely finds use in them.
+    shutil.rmtree(target.parent / "go", ignore_errors=True)
 
 
 def collect_stages(go: str, env: Mapping[str, str]) -> str:

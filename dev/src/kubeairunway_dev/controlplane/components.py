@@ -139,7 +139,7 @@ def list_kwok_flags(layout: Layout, port: int, config: Path) -> list[str]:
     return [
         f"--kubeconfig={layout.kubeconfig}",
         "--manage-all-nodes",
-        # Without leases the node-lifecycle controller takes the nodes for dead after 50 s, and their pods for not ready.
+        # Without leases the node-lifecycle controller takes nodes for dead after 50 s, and their pods for not ready.
         "--node-lease-duration-seconds=40",
         "--node-ip=127.0.0.1",
         f"--node-port={port}",

@@ -154,9 +154,9 @@ class ControlPlane(Cluster):
     def start_beside(self, name: str, command: Sequence[str]) -> Path:
         """Start a program that ends with the control plane and return its log; it finds the cluster by KUBECONFIG.
 
-        From then on `check` reports its death like a component's.
+        From then on `check` reports its death like a component's. Its temporary files go with the control plane's.
         """
-        self._family.start(name, command, self.env())
+        self._family.start(name, command, self.env() | {"TMPDIR": str(self.directory)})
         return self._family.log(name)
 
     def stop_beside(self, name: str) -> None:

@@ -107,17 +107,16 @@ def make_service(workspace: Json) -> Json:
 def make_stateful_set(workspace: Json) -> Json:
     """Return a Workspace's pods: one per node of the instance, on the nodes that its selector names.
 
-    A preset's containers are the operator's: here one, which takes one GPU.
+    A preset's containers are the operator's: here one, which like KAITO's takes all GPUs of its node.
     """
     meta, inference = workspace["metadata"], workspace["inference"]
+    selector = workspace["resource"]["labelSelector"].get("matchLabels", {})
     labels = {WORKSPACE_LABEL: meta["name"]}
     if CREATED_BY in meta.get("labels", {}):
         labels[CREATED_BY] = meta["labels"][CREATED_BY]
-    preset_pod = {
-        "containers": [{"name": meta["name"], "image": PRESET_IMAGE, "resources": {"limits": {"nvidia.com/gpu": "1"}}}]
-    }
-    template = inference.get("template") or {"spec": preset_pod}
-    selector = workspace["resource"]["labelSelector"].get("matchLabels", {})
+    limits = {"nvidia.com/gpu": selector.get("nvidia.com/gpu.count", "1")}
+    preset = {"name": meta["name"], "image": PRESET_IMAGE, "resources": {"limits": limits}}
+    template = inference.get("template") or {"spec": {"containers": [preset]}}
     template_meta = template.get("metadata", {})
     return {
         "apiVersion": STATEFUL_SET.api_version,
