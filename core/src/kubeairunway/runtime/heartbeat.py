@@ -126,7 +126,7 @@ class ConfigKeeper:
         body = {
             "apiVersion": names.API_VERSION,
             "kind": names.PROVIDER_CONFIG,
-            "metadata": {"name": meta["name"], "uid": meta["uid"]},
+            "metadata": {key: meta[key] for key in ("name", "uid", "resourceVersion")},
             "status": status,
         }
         try:
