@@ -17,6 +17,7 @@ from kubeairunway.errors import KubeError
 from kubeairunway.kube.backoff import Backoff
 from kubeairunway.kube.lease import NotLeaderError
 from kubeairunway.kube.workqueue import WorkQueue
+from kubeairunway.model.reasons import Reason
 from kubeairunway.objects.resources import Json, Resource
 from kubeairunway.runtime.backlog import Backlog
 from kubeairunway.runtime.execute import Executor, Result, StaleError
@@ -222,7 +223,7 @@ class Controller:
         if plan.steps or plan.finalizer is False:
             state.memory = remember(state.memory, plan, result.outcomes, view.snapshot.now)
         self._note_conflicts(key, view, result)
-        if result.conclusion.retry:
+        if result.conclusion.retry or has_failed_hook(plan):
             return self._next_delay(state)
         state.backoff = None
         after = plan.after
@@ -310,6 +311,17 @@ def is_concerned(deployment: Json, providers: frozenset[str]) -> bool:
     pinned = ((deployment.get("spec") or {}).get("provider") or {}).get("name")
     chosen = (deployment.get("status") or {}).get("provider") or {}
     return pinned in providers or chosen.get("name") in providers or not chosen.get("resourceName")
+
+
+def has_failed_hook(plan: Plan) -> bool:
+    """Whether a provider's hook could not be asked: one that overran may answer later, and no event will tell."""
+    explanation = getattr(plan.decision, "explanation", None)
+    blocked = plan.stage.blocked if plan.stage is not None else None
+    if blocked is not None and blocked.reason == Reason.PROVIDER_ERROR:
+        return True
+    if explanation is None or plan.provider:
+        return False
+    return any(candidate.reason == Reason.PROVIDER_ERROR for candidate in explanation.all_candidates())
 
 
 def current_provider(deployment: Json) -> str:

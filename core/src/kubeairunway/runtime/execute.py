@@ -110,7 +110,7 @@ class Executor:
         }
         with _Guarded() as guarded:
             answer = await self._client.merge_patch(DEPLOYMENTS, meta["name"], meta["namespace"], patch)
-            self._world.overlay.put(DEPLOYMENTS, answer)
+            self._world.keep(DEPLOYMENTS, answer)
             return answer
         if not add and guarded.gone:
             return deployment
@@ -126,7 +126,7 @@ class Executor:
         }
         with _Guarded():
             answer = await self._client.apply_status(DEPLOYMENTS, body)
-            self._world.overlay.put(DEPLOYMENTS, answer)
+            self._world.keep(DEPLOYMENTS, answer)
             return answer
         raise StaleError
 
@@ -272,7 +272,7 @@ class _Run:
         return Outcome(step)
 
     def _keep(self, step: Step, resource: Resource, answer: Json) -> Outcome:
-        self._world.overlay.put(resource, answer, owner=self._uid)
+        self._world.keep(resource, answer, owner=self._uid)
         return Outcome(step, obj=answer)
 
     def _conflict(self, step: Step, resource: Resource, live: Json) -> Outcome:

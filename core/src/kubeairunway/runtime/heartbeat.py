@@ -46,6 +46,8 @@ class ConfigKeeper:
 
     async def keep_all(self) -> float:
         """Bring every config up to date; returns seconds until the next heartbeat is due. Raises KubeError."""
+        if not self._directory.readable:
+            return self._heartbeat
         waits = [await self._keep(name) for name in self._directory.names() if self._directory.keeps(name)]
         return min(waits, default=self._heartbeat)
 

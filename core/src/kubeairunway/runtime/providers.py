@@ -54,6 +54,11 @@ class Directory:
         self.leading = False
         """Whether this process writes the heartbeats of its shard, which makes their age no news to it."""
 
+    @property
+    def readable(self) -> bool:
+        """Whether configs may be read; without that right none is written either."""
+        return not self._configs.forbidden
+
     def names(self) -> tuple[str, ...]:
         """Every provider that has a package or a config."""
         configured = {obj["metadata"]["name"] for obj in self._configs.values()}
@@ -109,8 +114,7 @@ class Directory:
 
     def _read(self, name: str, now: datetime) -> ProviderFacts:
         own = self.leading and self.keeps(name)
-        readable = not self._configs.forbidden
-        moment = None if own or not readable else now
+        moment = None if own or not self.readable else now
         return read_facts(name, self.package(name), self.config(name), self.upstream(name), moment)
 
     def _set_timer(self, now: datetime) -> None:

@@ -12,7 +12,7 @@ from kubeairunway.model import names
 from kubeairunway.objects.digests import digest
 from kubeairunway.objects.resources import Json, Resource
 from kubeairunway.runtime.kinds import OWNER, PARENT, KindWatches, Use, label_mark
-from kubeairunway.runtime.overlay import Address, Overlay, address_of
+from kubeairunway.runtime.overlay import Address, Overlay, address_of, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -112,6 +112,19 @@ class World:
             if address not in seen:
                 seen[address] = self._version_at(address)
         return seen
+
+    def keep(self, resource: Resource, answer: Json, *, owner: str = "") -> None:
+        """Show the answer to a write of ours, unless the watch was faster than it."""
+        meta = answer["metadata"]
+        own = resource.kind == DEPLOYMENTS.kind
+        watch = self.deployments if own else self.kinds.find_watch(resource.group, resource.kind)
+        if watch is None:
+            return
+        namespace, version = meta.get("namespace") or "", version_of(answer)
+        cached = watch.get(namespace, meta["name"])
+        newest = watch.seen(namespace) if cached is None else version_of(cached)
+        if version > newest:
+            self.overlay.put(resource, answer, owner=owner)
 
     def _make_find(
         self, namespace: str, seen: dict[Address, Version | None], looked_up: set[Address]
