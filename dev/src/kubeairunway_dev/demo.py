@@ -138,7 +138,8 @@ class Demo:
 
     def _print_all(self, deployments: dict[str, Any]) -> None:
         lines = {name: describe_deployment(item) for name, item in deployments.items()}
-        lines |= {name: f"{name}  gone" for name in self._shown if name not in deployments}
+        for name in self._shown.keys() - deployments.keys():
+            lines[name] = f"{name.partition('/')[2]}  gone"
         for name, line in lines.items():
             if self._shown.get(name) != line:
                 say(f"{time.strftime('%H:%M:%S')} {time.monotonic() - self._applied:6.1f} s  {line}")
