@@ -41,6 +41,24 @@ def test_input_that_cannot_be_read_is_exit_code_2(run: Any, name: str, command: 
     assert result.err.count("\n") == 1
 
 
+BAD_METADATA = {
+    "no name": ("{}", "metadata.name is required"),
+    "not a map": ("[]", "metadata must be a map"),
+    "a number as name": ("{name: 7}", "metadata.name is required"),
+    "a list as namespace": ("{name: a, namespace: [b]}", "metadata.namespace must be a text"),
+    "a text as annotations": ("{name: a, annotations: b}", "metadata.annotations must be a map of texts"),
+    "a number among labels": ("{name: a, labels: {b: 7}}", "metadata.labels must be a map of texts"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_METADATA)
+def test_metadata_that_kubernetes_would_refuse_is_a_problem_with_its_line(run: Any, name: str) -> None:
+    metadata, words = BAD_METADATA[name]
+    result = run("render", "-f", "-", stdin=GOOD.replace("{name: one}", metadata))
+    assert result.code == 1
+    assert f"standard input, document 1, line 3: {words}" in result.err
+
+
 def test_nothing_in_the_input_is_an_error(run: Any) -> None:
     result = run("render", "-f", "-", stdin="")
     assert result.code == 2

@@ -158,10 +158,24 @@ def _check_document(doc: object, kind: str, spec: type[Model]) -> Iterator[Probl
     metadata = doc.get("metadata")
     if not isinstance(metadata, dict):
         yield Problem("metadata", "Required", "metadata must be a map with at least a name")
-    elif not (isinstance(metadata.get("name"), str) and metadata["name"]):
-        yield Problem("metadata.name", "Required", "metadata.name is required; give a DNS label such as my-model")
+    else:
+        yield from _check_metadata(metadata)
     if "spec" in doc:
         yield from _check_fields(spec, doc["spec"], "spec")
+
+
+def _check_metadata(metadata: Mapping[str, Any]) -> Iterator[Problem]:
+    if not (isinstance(metadata.get("name"), str) and metadata["name"]):
+        yield Problem("metadata.name", "Required", "metadata.name is required; give a DNS label such as my-model")
+    if not isinstance(metadata.get("namespace") or "", str):
+        yield Problem("metadata.namespace", "WrongType", "metadata.namespace must be a text")
+    for name in ("labels", "annotations"):
+        texts = metadata.get(name)
+        if texts is None:
+            continue
+        if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+            message = f"metadata.{name} must be a map of texts (in quotes if they look like numbers)"
+            yield Problem(f"metadata.{name}", "WrongType", message)
 
 
 def _check_fields(model: type[Model], value: object, path: str) -> Iterator[Problem]:
