@@ -68,9 +68,11 @@ async def test_an_api_server_that_dies_and_comes_back_finds_everything_true(
         lab = await own_lab(plane)
         await lab.kaito()
         controller = await lab.controller()
+        await lab.deploy("first")
+        await lab.phase("first", "Running", 30)
         await burst(lab, 20)
         await asyncio.to_thread(plane.restart_apiserver)
-        await all_running(lab, kinds, 20, 60)
+        await all_running(lab, kinds, 21, 60)
         await lab.patch(kinds.MD, "many-3", {"spec": {"scaling": {"replicas": 4}}})
 
         async def scaled() -> bool:

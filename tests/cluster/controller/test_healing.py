@@ -106,6 +106,7 @@ async def test_an_invalid_edit_leaves_what_runs_alone(kaito_lab: Any, kinds: Any
 async def test_a_disabled_provider_takes_nothing_new_and_is_chosen_within_a_second_when_it_may(
     kaito_lab: Any, kinds: Any
 ) -> None:
+    await kaito_lab.until(lambda: kaito_lab.find(kinds.CONFIG, "kaito"), 10, "the config is there")
     await kaito_lab.patch(kinds.CONFIG, "kaito", {"spec": {"disabled": True}})
     try:
         await kaito_lab.deploy("wait")

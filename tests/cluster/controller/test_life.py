@@ -19,12 +19,18 @@ def ready_of(deployment: Mapping[str, Any]) -> tuple[str, str]:
 
 
 async def test_a_deployment_goes_from_pending_to_running(lab: Any, kinds: Any) -> None:
+    kaito = await lab.kaito(delay=2.0)
     await lab.controller()
-    await lab.deploy("qwen")
-    pending = await lab.phase("qwen", "Pending")
-    assert ready_of(pending)[0] == "False"
-    kaito = await lab.kaito(delay=1.0)
-    await lab.phase("qwen", "Deploying")
+    await lab.until(lambda: lab.find(kinds.CONFIG, "kaito"), 10, "the config is there")
+    await lab.patch(kinds.CONFIG, "kaito", {"spec": {"disabled": True}})
+    try:
+        await lab.deploy("qwen")
+        pending = await lab.phase("qwen", "Pending")
+        assert ready_of(pending) == ("False", "NoProvider")
+    finally:
+        await lab.patch(kinds.CONFIG, "kaito", {"spec": {"disabled": False}})
+    deploying = await lab.phase("qwen", "Deploying")
+    assert ready_of(deploying) == ("False", "DeploymentInProgress")
     running = await lab.phase("qwen", "Running")
     assert ready_of(running) == ("True", "DeploymentReady")
     assert running["status"]["provider"]["name"] == "kaito"
