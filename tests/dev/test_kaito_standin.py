@@ -14,6 +14,7 @@ import pytest
 from kubeairunway.objects.conditions import find_condition
 from kubeairunway_dev.controlplane import ControlPlane
 from kubeairunway_dev.standins import CRDS, kaito
+from kubeairunway_dev.standins.kaito_objects import make_operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,6 +149,9 @@ def test_the_operator_s_own_deployment_is_ready_where_providers_look_for_it(
 
 async def test_without_nodes_it_writes_its_deployment_s_status_itself() -> None:
     with ControlPlane(crds=[CRDS]) as plane:
+        # Its pod is there before it is: found by its first list, not by its watch.
+        plane.apply(*(body for _, body in make_operator()))
+        assert wait_for(lambda: bool(plane.get("pods", "-n", "kaito-workspace")["items"]))
         stop = asyncio.Event()
         task = asyncio.create_task(kaito.run(plane.kubeconfig, delay=0.0, pods=False, stop=stop))
         path = "/apis/apps/v1/namespaces/kaito-workspace/deployments/kaito-workspace"

@@ -161,6 +161,12 @@ def test_kubeconfig_of_nothing_says_how_to_start(environ: dict[str, str], capsys
     assert "kubeairunway-dev up --name x" in capsys.readouterr().err
 
 
+def test_options_that_contradict_are_wrong_usage(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert environ
+    assert cli.main(["up", "--nodes", "1", "--no-scheduler"]) == 2
+    assert "nodes need" in capsys.readouterr().err
+
+
 def test_down_of_nothing_is_no_error(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert environ
     assert cli.main(["down"]) == 0

@@ -12,11 +12,11 @@ import shlex
 import sys
 from pathlib import Path
 
-from kubeairunway.errors import KubeAIRunwayError
+from kubeairunway.errors import KubeAIRunwayError, SettingsError
 from kubeairunway_dev import serve
 from kubeairunway_dev.instances import Instance, Registry
 
-OK, BROKEN, NOT_RUNNING, INTERRUPTED = 0, 1, 3, 130
+OK, BROKEN, USAGE, NOT_RUNNING, INTERRUPTED = 0, 1, 2, 3, 130
 START_SECONDS = 120.0
 
 
@@ -25,6 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     try:
         code: int = options.run(options)
+    except SettingsError as error:
+        sys.stderr.write(f"kubeairunway-dev: {error}\n")
+        return USAGE
     except KubeAIRunwayError as error:
         sys.stderr.write(f"kubeairunway-dev: {error}\n")
         return BROKEN

@@ -105,7 +105,8 @@ class Demo:
                     pass
 
     def _describe_nodes(self) -> str:
-        return f"{self._nodes} simulated nodes with {self._gpus} GPU each"
+        gpus = "one GPU" if self._gpus == 1 else f"{self._gpus} GPUs"
+        return f"{self._nodes} simulated nodes with {gpus} each"
 
     def _await_phase(self, cluster: ControlPlane, log: Path, phase: str) -> None:
         """Show changes until the sample is in `phase`; raise DevError with the controller's log if it is too late."""

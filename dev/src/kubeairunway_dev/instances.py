@@ -67,10 +67,10 @@ class Registry:
         return Instance(**{**raw, "owner": owner})
 
     def load_alive(self, name: str) -> Instance:
-        """Return a running instance. Raises SettingsError that says how to start it."""
+        """Return a running instance. Raises ControlPlaneError that says how to start it."""
         instance = self.load(name)
         if instance is None or not instance.is_alive():
-            raise SettingsError(f"{name} does not run; start it with: kubeairunway-dev up --name {name}")
+            raise ControlPlaneError(f"{name} does not run; start it with: kubeairunway-dev up --name {name}")
         return instance
 
     def names(self) -> list[str]:

@@ -75,7 +75,8 @@ def build_into(target: Path, steps: Steps, environ: Mapping[str, str]) -> None:
     steps.log.write_text("")
     for leftover in target.parent.glob("*.partial"):
         shutil.rmtree(leftover)
-    partial = target.with_name(f"{target.name}.partial")
+    # A name of its own: a Go that outlived its killed builder may still write to the last one.
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     partial.mkdir()
     version = read_version((SOURCES / "go.mod").read_text())
     go = ensure_go(target.parent, environ, steps)

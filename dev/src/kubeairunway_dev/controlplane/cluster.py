@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -96,8 +98,10 @@ class Cluster:
         return path
 
     def _make_directory(self) -> Path:
-        """Return a directory for further kubeconfigs."""
-        return Path(tempfile.mkdtemp(prefix="kubeairunway-"))
+        """Return a new directory for a further kubeconfig, removed when this process ends."""
+        directory = tempfile.mkdtemp(prefix="kubeairunway-")
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+        return Path(directory)
 
     def _read_config(self) -> Any:  # noqa: ANN401 - JSON
         """Return the current context's part of the kubeconfig, with its files read in."""

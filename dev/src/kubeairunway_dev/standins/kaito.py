@@ -13,6 +13,7 @@ import contextlib
 import logging
 import signal
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ class KaitoStandIn:
         self._pods = pods
         self._queue: WorkQueue[Key] = WorkQueue(WORKERS, self._handle)
         self._workspaces = Informer(client, kaito.WORKSPACE, indexes={"set": list_sets}, on_event=self._on_workspace)
-        self._sets = Informer(client, kaito.INFERENCE_SET, on_event=self._on_object)
+        self._sets = Informer(client, kaito.INFERENCE_SET, on_event=partial(self._add, kaito.INFERENCE_SET))
         self._stateful_sets = Informer(
             client, kaito.STATEFUL_SET, labels=kaito.WORKSPACE_LABEL, on_event=self._on_owned
         )
@@ -103,7 +104,8 @@ class KaitoStandIn:
         ready = kaito.DEPLOYMENT_READY
         await self._client.merge_patch(kaito.DEPLOYMENT, name, namespace, ready, subresource="status")
         labels = f"app.kubernetes.io/instance={name}"
-        pods = Informer(self._client, kaito.POD, namespace=namespace, labels=labels, on_event=self._on_object)
+        add = partial(self._add, kaito.POD)
+        pods = Informer(self._client, kaito.POD, namespace=namespace, labels=labels, on_event=add)
         self._informers[kaito.POD.kind] = pods
         await pods.run()
 
@@ -128,13 +130,14 @@ class KaitoStandIn:
                 raise
             return None
 
-    def _on_object(self, _kind: EventKind, old: Json | None, new: Json | None) -> None:
+    def _add(self, resource: Resource, _kind: EventKind, old: Json | None, new: Json | None) -> None:
         item = new or old
         if item is not None:
-            self._queue.add((item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]))
+            # Not item["kind"]: the items of a list of pods do not say what they are.
+            self._queue.add((resource.kind, item["metadata"]["namespace"], item["metadata"]["name"]))
 
     def _on_workspace(self, kind: EventKind, old: Json | None, new: Json | None) -> None:
-        self._on_object(kind, old, new)
+        self._add(kaito.WORKSPACE, kind, old, new)
         for item in filter(None, (old, new)):
             for key in list_sets(item):
                 self._unseen.get(key, {}).pop(item["metadata"]["uid"], None)
