@@ -104,6 +104,12 @@ async def test_a_conflict_on_any_object_stops_everything_before_the_first_write(
         assert stage.phase() == "Pending"
         assert stage.api.get("modelservers", "one") is None
         await stage.settle()
+        await stage.api.change("services", "one", {"metadata": {"labels": {"still": "here"}}})
+        await stage.settle()
+        statuses = [
+            call for call in stage.api.writes if (call.plural, call.subresource) == ("modeldeployments", "status")
+        ]
+        assert len(statuses) == 1
         reads = len(stage.api.calls)
         await stage.settle()
         assert len(stage.api.calls) == reads

@@ -126,7 +126,7 @@ class Lab:
         self.plane = plane
         self.client = client
         self.namespace = f"lab-{os.getpid()}-{next(_numbers)}"
-        self._kubeconfig = kubeconfig
+        self.kubeconfig = kubeconfig
         self._directory = directory
         self.processes: list[Process] = []
 
@@ -159,7 +159,7 @@ class Lab:
         number = len(self.processes)
         lease = ["--lease-name", self.namespace]
         process = Controller(
-            ["--namespaces", self.namespace, *lease, *flags], self._directory / f"{number}.log", self._kubeconfig
+            ["--namespaces", self.namespace, *lease, *flags], self._directory / f"{number}.log", self.kubeconfig
         )
         self.processes.append(process)
         if ready:
@@ -196,8 +196,11 @@ class Lab:
         return await self.client.create(MD, self.object(MD, name, {"spec": spec}))
 
     def object(self, resource: Resource, name: str, body: Json) -> Json:
+        return self.object_of(resource.api_version, resource.kind, name, body)
+
+    def object_of(self, api_version: str, kind: str, name: str, body: Json) -> Json:
         meta = {"name": name, "namespace": self.namespace}
-        return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": meta, **body}
+        return {"apiVersion": api_version, "kind": kind, "metadata": meta, **body}
 
     async def find(self, resource: Resource, name: str) -> Json | None:
         try:
@@ -252,7 +255,7 @@ class Lab:
 
     # ---- the audit log ----
 
-    def requests(self, since: datetime, *, writes: bool = False) -> list[tuple[str, str]]:
+    def requests(self, since: datetime, *, writes: bool = False, user: str = ACCOUNT) -> list[tuple[str, str]]:
         """Requests of this test's controllers since a moment, as (verb, resource), watches left out.
 
         Those that concern the lease, heartbeats and events are left out too with `writes`, and all reads.
@@ -262,7 +265,7 @@ class Lab:
         found = []
         for line in plane.layout.audit_log.read_text().splitlines():
             entry = json.loads(line)
-            if entry["user"]["username"] != ACCOUNT or entry["verb"] == "watch":
+            if entry["user"]["username"] != user or entry["verb"] == "watch":
                 continue
             if datetime.fromisoformat(entry["requestReceivedTimestamp"]) < since:
                 continue

@@ -67,7 +67,7 @@ async def test_an_api_server_that_dies_and_comes_back_finds_everything_true(
     with ControlPlane(scheduler=False, crds=[root / "crds", KAITO_CRDS]) as plane:
         lab = await own_lab(plane)
         await lab.kaito()
-        controller = await lab.controller()
+        controller = await lab.controller("--lease-duration", "3", "--lease-renew", "1")
         await lab.deploy("first")
         await lab.phase("first", "Running", 30)
         await burst(lab, 20)

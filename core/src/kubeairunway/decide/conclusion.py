@@ -134,7 +134,7 @@ def _failure_condition(failure: Outcome) -> Condition:
     what = f"{step.kind.name} '{step.name}'"
     if failure.conflict:
         reason, message = Reason.RESOURCE_CONFLICT, f"{what} exists and is not managed by this ModelDeployment"
-        message = f"{message}: {failure.message}; rename one of the two or delete that object"
+        message = f"{message}{failure.message and f' ({failure.message})'}; rename one of the two or delete that object"
     elif failure.transient:
         reason, message = Reason.RESOURCE_FAILED, f"Could not {step.action} {what}, trying again: {failure.message}"
     else:

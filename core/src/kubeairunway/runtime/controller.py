@@ -116,8 +116,9 @@ class Controller:
     async def stop(self, seconds: float) -> bool:
         """Take nothing new and let passes that run end; false if some had to be cut short after so many seconds."""
         queue, self._queue = self._queue, None
-        if self._backlog is not None:
-            self._backlog.close()
+        backlog, self._backlog = self._backlog, None
+        if backlog is not None:
+            backlog.close()
         if queue is None:
             return True
         return await queue.stop(seconds)
@@ -130,6 +131,11 @@ class Controller:
         """Something about a deployment may have changed."""
         if self._queue is not None:
             self._queue.add(key)
+
+    def take_up(self, key: Key) -> None:
+        """A deployment is new: its turn comes after what concerns those that run already."""
+        if self._backlog is not None:
+            self._backlog.put([key])
 
     def wake_all(self, providers: frozenset[str] | None = None) -> None:
         """Give a pass to every deployment, or to those that changed facts of some providers concern."""

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 TRANSIENT: Final = frozenset({"Conflict", "TooManyRequests", "InternalError", "ServiceUnavailable", "Timeout"})
 """Reasons that another try may mend; 5xx without a known reason counts too."""
 
-UNOWNED: Final = "it belongs to nobody we know"
-
 
 class StaleError(Exception):
     """The deployment is not what the plan was made for: somebody wrote it since, or it is gone."""
@@ -281,11 +279,11 @@ class _Run:
 
 
 def describe_owner(obj: Json) -> str:
-    """Whose a foreign object is, in words."""
+    """Whose a foreign object is, in the words that decisions use; empty if it does not say."""
     for reference in obj["metadata"].get("ownerReferences") or ():
         if reference.get("controller"):
             return f"it belongs to {reference.get('kind')} '{reference.get('name')}'"
-    return UNOWNED
+    return ""
 
 
 def _failed(step: Step, error: KubeError) -> Outcome:

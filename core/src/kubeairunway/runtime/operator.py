@@ -183,7 +183,7 @@ class Operator:
             on_gone=self._on_gone,
         )
         self._world = World(self._deployments_watch, self._kinds, self._overlay, conflicts)
-        self._routes = Routes(self._world, self._wake)
+        self._routes = Routes(self._world, self._wake, self._take_up)
         self._operators = Operators(client, providers, on_change=self._on_upstream)
         self._served = ServedKinds(
             client, self._discovery, self._kinds, (self._deployments_watch, self._configs), on_change=self._on_upstream
@@ -256,6 +256,10 @@ class Operator:
     def _wake(self, key: Key) -> None:
         if self._ready:
             self._controller.wake(key)
+
+    def _take_up(self, key: Key) -> None:
+        if self._ready:
+            self._controller.take_up(key)
 
     def _on_deployment(self, resource: Resource, old: Json | None, new: Json | None) -> None:
         self._routes.handle_deployment(resource, old, new)

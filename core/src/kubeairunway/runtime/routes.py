@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 class Routes:
     """Keeps the overlay honest and wakes deployments; every method is called for each event of a watch."""
 
-    def __init__(self, world: World, wake: Callable[[Key], None]) -> None:
+    def __init__(self, world: World, wake: Callable[[Key], None], take_up: Callable[[Key], None]) -> None:
+        """`wake(key)` is called for news of a deployment, `take_up(key)` for a new one."""
         self._world = world
         self._wake = wake
+        self._take_up = take_up
         self._keys: dict[str, Key] = {}
 
     def handle_deployment(self, resource: Resource, old: Json | None, new: Json | None) -> None:
@@ -37,7 +39,7 @@ class Routes:
             self._keys[meta["uid"]] = key
         else:
             self._keys.pop(meta["uid"], None)
-        self._wake(key)
+        (self._take_up if old is None else self._wake)(key)
 
     def handle_object(self, resource: Resource, old: Json | None, new: Json | None) -> None:
         """An object of a declared kind came, changed or went."""
