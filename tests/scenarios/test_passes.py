@@ -14,13 +14,14 @@ def passes(operator: Any) -> float:
 
 
 def errors(operator: Any) -> float:
-    return sum(
+    total: float = sum(
         sample.value
         for metric in operator.telemetry.registry.collect()
         if metric.name == "kubeairunway_reconciliation_errors"
         for sample in metric.samples
         if sample.name.endswith("_total")
     )
+    return total
 
 
 async def test_a_deployment_costs_a_finalizer_its_objects_and_two_statuses(stage: Any) -> None:

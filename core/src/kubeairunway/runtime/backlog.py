@@ -41,7 +41,7 @@ class Backlog:
 
     async def _drain(self) -> None:
         while self._keys:
-            room = max(1, self._batch - self._depth())  # however busy the queue, something of the backlog goes on
+            room = self._batch - self._depth()
             for _ in range(min(room, len(self._keys))):
                 key = next(iter(self._keys))
                 del self._keys[key]

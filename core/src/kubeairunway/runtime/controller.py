@@ -42,6 +42,9 @@ RETRY_CAP: Final = 60.0
 STALE_PAUSE: Final = 1.0
 """Seconds after which a deployment that was newer than our copy is looked at again, if its event has not come yet."""
 
+SETTLING_PAUSE: Final = 0.05
+"""Seconds between looks while a kind that has just appeared is being listed."""
+
 NO_MEMORY: Final = Memory()
 log = logging.getLogger(__name__)
 
@@ -154,6 +157,8 @@ class Controller:
         if deployment is None:
             self._forget(key)
             return None
+        if self._world.kinds.is_settling:
+            return SETTLING_PAUSE
         state = self._states.setdefault(key, State())
         if state.finished is not None:
             if self._is_done(state.finished, deployment):

@@ -104,6 +104,11 @@ class KindWatches:
             resource.plural for resource, watch in self._watches.items() if not (watch.has_synced or watch.forbidden)
         )
 
+    @property
+    def is_settling(self) -> bool:
+        """Whether a watch has just been started and is not complete: no decision should be made without it."""
+        return any(watch.is_new for watch in self._watches.values())
+
     async def update(self, tasks: asyncio.TaskGroup) -> bool:
         """Start watches of kinds that are served now, stop the others; true if anything changed."""
         resources, uses = self._find_uses()

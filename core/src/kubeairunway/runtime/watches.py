@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kubeairunway.errors import ApiError
 from kubeairunway.kube.informer import Informer
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from kubeairunway.kube.client import Client
     from kubeairunway.kube.informer import EventKind
     from kubeairunway.objects.resources import Json, Resource
+
+NEW_SECONDS: Final = 30.0
+"""How long a watch that cannot get its first list holds decisions up; after that they are made without it."""
 
 
 class Watch:
@@ -37,6 +41,7 @@ class Watch:
         self.resource = resource
         self._tell = on_event
         self._tasks: list[asyncio.Task[None]] = []
+        self._started = 0.0
         places: tuple[str | None, ...] = namespaces if namespaces and resource.namespaced else (None,)
         self._informers = {
             place: Informer(
@@ -60,6 +65,11 @@ class Watch:
         return all(informer.has_synced for informer in self._informers.values())
 
     @property
+    def is_new(self) -> bool:
+        """Whether it was started a moment ago and has not held a whole list yet: what it lacks may be there."""
+        return not self.has_synced and not self.forbidden and time.monotonic() - self._started < NEW_SECONDS
+
+    @property
     def gone(self) -> bool:
         """Whether the kind is not served; `start` again when it is."""
         return any(informer.gone for informer in self._informers.values())
@@ -79,6 +89,7 @@ class Watch:
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Start reading; a bug in it ends the whole group."""
+        self._started = time.monotonic()
         self._tasks = [
             tasks.create_task(informer.run(), name=f"watch {self.resource.plural} {place or ''}".strip())
             for place, informer in self._informers.items()
