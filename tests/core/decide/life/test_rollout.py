@@ -16,7 +16,8 @@ def keys(world: Any) -> set[tuple[str, str]]:
 
 
 def kind_of(world: Any, name: str) -> Kind:
-    return next(kind for kind, _ in world.objects if kind.name == name)
+    found: Kind = next(kind for kind, _ in world.objects if kind.name == name)
+    return found
 
 
 def test_a_deployment_costs_a_finalizer_its_objects_and_one_status_until_deploying(world: Any) -> None:
