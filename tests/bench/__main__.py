@@ -89,7 +89,7 @@ async def _measure(options: argparse.Namespace, log: Path) -> Report:
         bursts[size] = burst
         _print_burst(report, burst)
         if rest is not None:
-            _print_rest(report, rest, size)
+            _print_rest(report, rest)
     if RATIO_SIZE in bursts and options.rounds:
         await _compare(report, bursts[RATIO_SIZE], options.rounds, log)
     if min(options.sizes) <= 300 and max(options.sizes) >= 10000:
@@ -126,7 +126,7 @@ def _print_burst(report: Report, burst: Burst) -> None:
     report.figure(f"{size}: create -> status p50", burst.to_status.p50, "s")
     report.figure(f"{size}: create -> status p99", burst.to_status.p99, "s")
     report.figure(f"{size}: upstream ready -> Running, all at once", size / burst.running_seconds, "/s")
-    report.figure(f"{size}: upstream ready -> Running p99 in that burst", burst.upstream_to_status.p99, "s", goal=1.0)
+    report.figure(f"{size}: upstream ready -> Running p99 in that burst", burst.upstream_to_status.p99, "s")
     report.figure(f"{size}: controller CPU per deployment until Deploying", burst.cpu / size * 1000, "ms")
     goal = {1000: 150.0, 10000: 400.0}.get(size)
     report.figure(f"{size}: controller RSS", burst.usage.rss, "MiB", goal=goal)
@@ -152,16 +152,21 @@ def _writes(requests: Requests) -> int:
     )
 
 
-def _print_rest(report: Report, rest: Rest, size: int) -> None:
+def _print_rest(report: Report, rest: Rest) -> None:
     report.figure("upstream change -> status p50, idle", rest.idle_upstream.p50, "s")
     report.figure("upstream change -> status p99, idle", rest.idle_upstream.p99, "s", goal=0.1)
+    report.figure("upstream change -> status p50, during a burst", rest.busy_upstream.p50, "s")
+    report.figure("upstream change -> status p99, during a burst", rest.busy_upstream.p99, "s", goal=1.0)
     quiet = {key: count for key, count in rest.idle_requests.items() if _about_deployments(key)}
     report.figure(
-        f"requests about {size} idle deployments in {rest.idle_seconds:.0f} s", sum(quiet.values()), goal=0, judge=True
+        f"requests about {rest.idle_deployments} idle deployments in {rest.idle_seconds:.0f} s",
+        sum(quiet.values()),
+        goal=0,
+        judge=True,
     )
     for (verb, resource), count in sorted(rest.idle_requests.items()):
         report.say(f"    {verb:<8}{resource:<34}{count:>8d} in {rest.idle_seconds:.0f} s")
-    report.figure(f"start to ready with {size} deployments", rest.start_seconds, "s", goal=2.0)
+    report.figure(f"start to ready with {rest.deployments} deployments", rest.start_seconds, "s", goal=2.0)
     writes = sum(
         count for key, count in rest.start_requests.items() if _about_deployments(key) and key[0] not in {"GET", "LIST"}
     )

@@ -21,8 +21,13 @@ if TYPE_CHECKING:
     from kubeairunway.kube.client import Client
 
 LIMIT = 1200.0  # seconds until a burst counts as lost
-IDLE_SAMPLES = 100
+SAMPLES = 100  # upstream changes measured one by one
+BURST_BESIDE = 1000  # deployments created beside them
+CHANGE_EVERY = 0.05  # seconds between changes beside a burst: all of them fall into it
 RAW_SAMPLES = 1000
+NAMESPACE = "burst"
+QUIET = 5.0  # seconds without a request that count as the end of the work
+ALWAYS = ("leases", "inferenceproviderconfigs")  # what an idle controller writes, by design
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +69,16 @@ class Burst:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rest:
-    """The same deployments afterwards: one upstream change at a time, then nothing, then a restart."""
+    """The same deployments afterwards: a restart, upstream changes alone and beside a burst, then nothing."""
 
-    idle_upstream: Latency
-    idle_seconds: float
-    idle_requests: Requests
+    deployments: int
     start_seconds: float
     start_requests: Requests
+    idle_upstream: Latency
+    busy_upstream: Latency
+    idle_deployments: int
+    idle_seconds: float
+    idle_requests: Requests
 
 
 @asynccontextmanager
@@ -83,25 +91,33 @@ async def _bench_cluster() -> AsyncIterator[tuple[Client, Path]]:
 async def measure_burst(size: int, log: Path, *, idle: float = 0.0) -> tuple[Burst, Rest | None]:
     """A burst on a fresh cluster; with `idle` seconds also what follows it."""
     async with _bench_cluster() as (client, kubeconfig):
-        namespace = "burst"
-        await make_namespace(client, namespace)
-        async with watching(client, namespace) as timeline:
+        await make_namespace(client, NAMESPACE)
+        async with watching(client, NAMESPACE) as timeline:
             async with Controller(kubeconfig, log) as controller:
-                burst = await _run_burst(client, namespace, size, timeline, controller)
-                if not idle:
-                    return burst, None
-                idle_upstream = await _change_one_by_one(client, namespace, timeline)
-                await asyncio.sleep(3)  # the last status of the last change
-                idle_requests = await _requests_during(client, lambda: asyncio.sleep(idle))
-            start_requests, start = await _restart(client, kubeconfig, log)
-            rest = Rest(
-                idle_upstream=idle_upstream,
-                idle_seconds=idle,
-                idle_requests=idle_requests,
-                start_seconds=start,
-                start_requests=start_requests,
-            )
-            return burst, rest
+                burst = await _run_burst(client, NAMESPACE, size, timeline, controller)
+            return burst, await _measure_rest(client, kubeconfig, log, timeline, idle) if idle else None
+
+
+async def _measure_rest(client: Client, kubeconfig: Path, log: Path, timeline: Timeline, idle: float) -> Rest:
+    """A restart with what the burst left, then changes, then nothing."""
+    before, deployments = await count_requests(client), len(timeline.created)
+    async with Controller(kubeconfig, log) as controller:
+        await asyncio.sleep(10)
+        start_requests = await count_requests(client) - before
+        idle_upstream = await _change_one_by_one(client, timeline)
+        busy_upstream = await _change_during_burst(client, timeline)
+        before = await _settle(client)
+        await asyncio.sleep(idle)
+        return Rest(
+            deployments=deployments,
+            start_seconds=controller.start_seconds,
+            start_requests=start_requests,
+            idle_upstream=idle_upstream,
+            busy_upstream=busy_upstream,
+            idle_deployments=len(timeline.created),
+            idle_seconds=idle,
+            idle_requests=await count_requests(client) - before,
+        )
 
 
 async def measure_raw(samples: list[tuple[dict[str, Any], dict[str, Any]]]) -> float:
@@ -166,28 +182,48 @@ async def _read_samples(client: Client, namespace: str) -> list[tuple[dict[str, 
     ]
 
 
-async def _change_one_by_one(client: Client, namespace: str, timeline: Timeline) -> Latency:
-    """New deployments, one after the other on an otherwise idle cluster: from upstream's report to Running."""
+async def _settle(client: Client) -> Requests:
+    """Wait until nothing is said about deployments any more, events included; the counts then."""
+    before = await count_requests(client)
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        await asyncio.sleep(QUIET)
+        now = await count_requests(client)
+        if not {name for _, name in now - before if name.partition("/")[0] not in ALWAYS}:
+            return now
+        before = now
+    raise TimeoutError(f"requests about deployments did not end within {LIMIT:.0f} s")
+
+
+async def _prepare_changes(client: Client, timeline: Timeline, count: int) -> list[str]:
+    """More deployments, up to Deploying: those whose upstream reports next."""
     size = len(timeline.created)
-    await create_deployments(client, namespace, range(size, size + IDLE_SAMPLES), timeline.created)
-    await timeline.wait(lambda: len(timeline.deploying) == size + IDLE_SAMPLES, LIMIT)
+    await create_deployments(client, NAMESPACE, range(size, size + count), timeline.created)
+    await timeline.wait(lambda: len(timeline.deploying) == size + count, LIMIT)
     await asyncio.sleep(1)
+    return sorted(timeline.created)[-count:]
+
+
+async def _change_one_by_one(client: Client, timeline: Timeline) -> Latency:
+    """One after the other on an otherwise idle cluster: from upstream's report to Running."""
     reported: dict[str, float] = {}
-    for name in sorted(timeline.created)[-IDLE_SAMPLES:]:
-        reported[name] = await report_ready(client, namespace, name)
+    for name in await _prepare_changes(client, timeline, SAMPLES):
+        reported[name] = await report_ready(client, NAMESPACE, name)
         await timeline.wait(partial(timeline.running.__contains__, name), 30)
     return Latency.of(timeline.running, reported)
 
 
-async def _requests_during(client: Client, work: Callable[[], Any]) -> Requests:
-    before = await count_requests(client)
-    await work()
-    return await count_requests(client) - before
-
-
-async def _restart(client: Client, kubeconfig: Path, log: Path) -> tuple[Requests, float]:
-    before = await count_requests(client)
-    async with Controller(kubeconfig, log) as controller:
-        await asyncio.sleep(10)
-        seconds = controller.start_seconds
-        return await count_requests(client) - before, seconds
+async def _change_during_burst(client: Client, timeline: Timeline) -> Latency:
+    """The same while users create deployments as fast as the API server takes them."""
+    names = await _prepare_changes(client, timeline, SAMPLES)
+    size = len(timeline.created)
+    numbers = range(size, size + BURST_BESIDE)
+    burst = asyncio.create_task(create_deployments(client, NAMESPACE, numbers, timeline.created))
+    reported: dict[str, float] = {}
+    for name in names:
+        reported[name] = await report_ready(client, NAMESPACE, name)
+        await asyncio.sleep(CHANGE_EVERY)
+    await burst
+    await timeline.wait(lambda: len(timeline.deploying) == size + BURST_BESIDE, LIMIT)
+    await timeline.wait(lambda: all(name in timeline.running for name in names), LIMIT)
+    return Latency.of(timeline.running, reported)

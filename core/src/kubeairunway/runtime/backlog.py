@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 PAUSE: Final = 0.02
 """Seconds between looks at the queue: a pass that writes takes longer than that."""
+DRIP: Final = 0.5
+"""Seconds after which one key goes on however long the queue is, so that a busy cluster cannot starve new ones."""
 
 
 class Backlog:
@@ -40,10 +42,15 @@ class Backlog:
             self._task.cancel()
 
     async def _drain(self) -> None:
+        clock = asyncio.get_running_loop().time
+        last = clock()
         while self._keys:
             room = self._batch - self._depth()
+            if room <= 0 and clock() - last >= DRIP:
+                room = 1
             for _ in range(min(room, len(self._keys))):
                 key = next(iter(self._keys))
                 del self._keys[key]
                 self._add(key)
+                last = clock()
             await asyncio.sleep(PAUSE if self._keys else 0)
