@@ -152,3 +152,19 @@ async def test_readiness_names_the_crd_that_is_missing(own_lab: Callable[..., Aw
         assert controller.ask("/healthz")[0] == 200
         await asyncio.to_thread(plane.install_crds, [root / "crds"])
         await lab.until(lambda: controller.ask("/readyz")[0] == 200, 15, "ready without a restart")
+
+
+async def test_a_leader_that_loses_its_lease_stands_down_and_works_again_when_it_has_it_back(
+    lab: Any, kinds: Any
+) -> None:
+    await lab.kaito()
+    controller = await lab.controller("--lease-duration", "4", "--lease-renew", "0.5")
+    await lab.deploy("mine")
+    await lab.phase("mine", "Running")
+    stolen = {"spec": {"holderIdentity": "somebody-else", "leaseDurationSeconds": 3}}
+    await lab.client.merge_patch(kinds.LEASE, lab.namespace, kinds.CONTROLLER_NAMESPACE, stolen)
+    await lab.until(lambda: controller.metric("kubeairunway_leader") == 0, 5, "it stands down")
+    await lab.deploy("later")
+    await lab.until(lambda: controller.metric("kubeairunway_leader") == 1, 10, "it leads again")
+    await lab.phase("later", "Running")
+    assert await controller.stop() == 0
