@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -79,9 +80,9 @@ def test_after_running_it_stays_until_ended_and_leaves_nothing(
         text = "".join(lines)
         kubeconfig = re.search(r"export KUBECONFIG=(\S+)", text)
         assert kubeconfig is not None, text
-        kubectl = next(line.split()[0] for line in lines if "get modeldeployments -A" in line)
+        kubectl = next(line for line in lines if "get modeldeployments -A" in line)
         answer = subprocess.run(  # noqa: S603 - kubectl
-            [kubectl, "get", "modeldeployments", "-A"],
+            shlex.split(kubectl),
             env={**environ, "KUBECONFIG": kubeconfig[1]},
             capture_output=True,
             text=True,

@@ -16,6 +16,7 @@ from kubeairunway_dev.controlplane.binaries import (
     KUBECTL,
     KWOK,
     find_binaries,
+    find_kubectl,
 )
 from kubeairunway_dev.controlplane.build import ensure_build
 from kubeairunway_dev.controlplane.embedded import ControlPlane
@@ -67,6 +68,13 @@ def test_a_finished_build_is_used_without_go(fake_go: FakeGo) -> None:
 def test_without_anything_it_is_built(fake_go: FakeGo) -> None:
     find_binaries(BASICS, fake_go.environ)
     assert fake_go.calls()
+
+
+def test_kubectl_on_path_is_preferred_and_ours_is_the_next(assets: Path, fake_go: FakeGo) -> None:
+    environ = {**fake_go.environ, "PATH": str(assets)}
+    assert find_kubectl(environ) == (str(assets / KUBECTL),)
+    directory = ensure_build(fake_go.environ)
+    assert find_kubectl({**environ, "PATH": "/nowhere"}) == (str(directory / "control-plane"), "kubectl")
 
 
 def test_nodes_without_scheduler_are_refused() -> None:

@@ -129,7 +129,7 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 def test_an_instance_reads_back_as_it_was_written(environ: dict[str, str]) -> None:
     registry = Registry(environ)
-    instance = Instance("a", "/k", "https://127.0.0.1:1", "/kubectl", ProcessId(1, 2), "/d", {"etcd": 3})
+    instance = Instance("a", "/k", "https://127.0.0.1:1", ["/kubectl"], ProcessId(1, 2), "/d", {"etcd": 3})
     registry.save(instance)
     assert registry.load("a") == instance
     assert registry.names() == ["a"]
@@ -138,7 +138,7 @@ def test_an_instance_reads_back_as_it_was_written(environ: dict[str, str]) -> No
 def test_stopping_what_died_by_itself_only_forgets_it(environ: dict[str, str]) -> None:
     registry = Registry(environ)
     dead = ProcessId(os.getpid(), 0)
-    registry.save(Instance("a", "/k", "https://127.0.0.1:1", "/kubectl", dead, "/nowhere", {}))
+    registry.save(Instance("a", "/k", "https://127.0.0.1:1", ["/kubectl"], dead, "/nowhere", {}))
     assert registry.stop("a") is False
     assert registry.load("a") is None
 

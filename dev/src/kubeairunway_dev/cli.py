@@ -123,7 +123,7 @@ def adopt(options: argparse.Namespace) -> Instance:
 
     cluster = Cluster(options.kubeconfig.resolve())
     cluster.kubectl("get", "--raw", "/readyz")
-    return Instance(options.name, str(cluster.kubeconfig), cluster.url, "kubectl")
+    return Instance(options.name, str(cluster.kubeconfig), cluster.url, cluster.kubectl_command)
 
 
 def list_serve_arguments(options: argparse.Namespace) -> list[str]:
@@ -141,7 +141,7 @@ def describe(instance: Instance) -> str:
     lines = [
         f"{instance.name}: {instance.url}",
         f"  export KUBECONFIG={shlex.quote(instance.kubeconfig)}",
-        f"  {shlex.quote(instance.kubectl)} get all -A",
+        f"  {shlex.join(instance.kubectl)} get all -A",
         f"  kubeairunway-dev down --name {instance.name}",
     ]
     return "\n".join(lines)
@@ -163,7 +163,7 @@ def run_status(options: argparse.Namespace) -> int:
     if instance is None or not instance.is_alive():
         say(f"{options.name}: not running")
         return NOT_RUNNING
-    cluster = Cluster(Path(instance.kubeconfig), [instance.kubectl])
+    cluster = Cluster(Path(instance.kubeconfig), instance.kubectl)
     answer = cluster.kubectl("get", "--raw", "/readyz", "--request-timeout=5s", check=False)
     ready = answer.returncode == 0
     say(f"{instance.name}: {'ready' if ready else f'not ready: {answer.stderr.strip()}'}, {instance.url}")

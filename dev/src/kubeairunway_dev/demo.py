@@ -196,7 +196,7 @@ def describe_deployment(item: Any) -> str:  # noqa: ANN401 - Kubernetes objects 
 
 def describe_access(cluster: ControlPlane, log: Path) -> str:
     """Return the lines that reach the demo from another terminal."""
-    kubectl = "kubectl" if shutil.which("kubectl") else shlex.quote(str(cluster.kubectl_path))
+    kubectl = "kubectl" if shutil.which("kubectl") else shlex.join(cluster.kubectl_command)
     return f"""
 In another terminal:
 

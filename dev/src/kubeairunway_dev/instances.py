@@ -32,7 +32,7 @@ class Instance:
     name: str
     kubeconfig: str
     url: str
-    kubectl: str
+    kubectl: Sequence[str]
     owner: ProcessId | None = None
     """The background process; None for an adopted cluster, which is never ended."""
 

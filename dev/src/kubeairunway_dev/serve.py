@@ -66,7 +66,7 @@ def serve(name: str, options: argparse.Namespace) -> NoReturn:
                 name=name,
                 kubeconfig=str(control_plane.kubeconfig),
                 url=control_plane.url,
-                kubectl=str(control_plane.kubectl_path),
+                kubectl=control_plane.kubectl_command,
                 owner=identify(os.getpid()),
                 directory=str(control_plane.directory),
                 components=control_plane.pids,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,3 +67,9 @@ def find_binaries(needed: Collection[str], environ: Mapping[str, str]) -> Binari
     if assets:
         return list_assets(Path(assets), needed)
     return list_build(build.ensure_build(environ))
+
+
+def find_kubectl(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the command of the kubectl on PATH, else of ours (built first if it must be)."""
+    on_path = shutil.which("kubectl", path=environ.get("PATH"))
+    return (on_path,) if on_path is not None else find_binaries([KUBECTL], environ).commands[KUBECTL]

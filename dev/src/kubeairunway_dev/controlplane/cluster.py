@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeairunway.errors import SettingsError
+from kubeairunway_dev.controlplane.binaries import find_kubectl
 from kubeairunway_dev.controlplane.credentials import make_kubeconfig
 from kubeairunway_dev.errors import KubectlError
 from kubeairunway_dev.places import write_private
@@ -27,11 +28,16 @@ CRD_SECONDS = 30
 class Cluster:
     """Any cluster that a kubeconfig reaches; nothing is started and nothing is stopped."""
 
-    def __init__(self, kubeconfig: Path, kubectl: Sequence[str] = ("kubectl",)) -> None:
+    def __init__(self, kubeconfig: Path, kubectl: Sequence[str] | None = None) -> None:
         if not kubeconfig.is_file():
             raise SettingsError(f"{kubeconfig}: no such kubeconfig")
         self.kubeconfig = kubeconfig
-        self._kubectl = tuple(kubectl)
+        self._kubectl = tuple(kubectl) if kubectl is not None else find_kubectl(os.environ)
+
+    @property
+    def kubectl_command(self) -> tuple[str, ...]:
+        """The command that runs kubectl, for programs that need it themselves."""
+        return self._kubectl
 
     @property
     def url(self) -> str:

@@ -187,11 +187,6 @@ class ControlPlane(Cluster):
         wrapper.chmod(stat.S_IRWXU)
         self._kubectl = (str(wrapper),)
 
-    @property
-    def kubectl_path(self) -> Path:
-        """A kubectl that exists as long as the control plane does."""
-        return Path(self._kubectl[0])
-
     def _launch(self, part: str, flags: list[str]) -> None:
         self._family.start(part, [*self._binaries.commands[part], *flags], os.environ)
 
