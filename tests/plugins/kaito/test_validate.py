@@ -149,6 +149,15 @@ def test_the_name_has_to_name_a_service(vllm: Maker, name: str, fits: bool) -> N
     assert problems_of(vllm(name=name)) == ([] if fits else [("metadata.name", "NotAServiceName")])
 
 
+def test_a_workspace_does_not_take_the_name_of_a_sets_service(vllm: Maker, kinds_without_set: tuple[Kind, ...]) -> None:
+    workspace = Overrides(resource="Workspace")
+    assert problems_of(vllm(name="chat-api", overrides=workspace)) == [("metadata.name", "NameMeetsService")]
+    assert problems_of(vllm(name="chat-apis", overrides=workspace)) == []
+    assert problems_of(vllm(name="chat-api")) == [], "a set's Service would be chat-api-api"
+    assert problems_of(vllm(name="chat-api", kinds=kinds_without_set)) == [], "nobody has a set"
+    assert problems_of(vllm(name="chat-api", overrides=workspace, primary=WORKSPACE)) == [], "it was there first"
+
+
 def test_provisioned_nodes_need_a_machine_type(vllm: Maker, llamacpp: Maker) -> None:
     count = ("spec.resources.gpu.count", "NoInstanceType")
     assert problems_of(vllm(settings=PROVISIONING)) == []

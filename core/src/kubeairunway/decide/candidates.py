@@ -151,8 +151,9 @@ def why_unusable(facts: ProviderFacts) -> Obstacle:
         message = f"provider {name} is switched off by the administrator"
         return Obstacle(Reason.PROVIDER_DISABLED, message, "remove disabled from its InferenceProviderConfig")
     if facts.problems:
-        message = f"the settings of provider {name} are invalid: {facts.problems[0].message}"
-        remedy = f"correct {facts.problems[0].path} of its InferenceProviderConfig"
+        first = facts.problems[0]
+        message = f"the settings of provider {name} are invalid: {first.path}: {first.message}"
+        remedy = f"correct {first.path} of its InferenceProviderConfig"
         return Obstacle(ConfigReason.SETTINGS_INVALID, message, remedy, transient=True)
     message = facts.message or f"provider {name} is not ready"
     return Obstacle(facts.reason or Reason.PROVIDER_NOT_READY, message, f"make it ready: {message}", transient=True)
@@ -228,9 +229,9 @@ def is_carried(carries: frozenset[str], path: str) -> bool:
 def _not_carried(question: Question, facts: ProviderFacts, offer: Engine, path: str) -> Problem:
     others = sorted(other.name for other in question.providers.values() if _carries(question, other, offer.name, path))
     others = [name for name in others if name != facts.name]
-    instead = f"{' and '.join(others)} would carry it" if others else "no other provider here carries it"
+    instead = f"{' and '.join(others)} would support it" if others else "no other provider here does"
     message = (
-        f"provider {facts.name} does not carry spec.{path} for {ENGINE_TITLES[offer.name]} in {question.need.mode}"
+        f"provider {facts.name} does not support spec.{path} for {ENGINE_TITLES[offer.name]} in {question.need.mode}"
         f" mode; remove it ({instead})"
     )
     return Problem(f"spec.{path}", "FieldNotCarried", message)
@@ -314,7 +315,7 @@ def _refusal_reason(errors: list[Problem]) -> str:
 
 def _remedy_for(problem: Problem) -> str:
     if problem.code == "FieldNotCarried":
-        return f"remove {problem.path}, which it does not carry"
+        return f"remove {problem.path}, which it does not support"
     return f"change {problem.path}: {problem.message}"
 
 

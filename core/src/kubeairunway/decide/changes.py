@@ -53,11 +53,12 @@ def find_change(rendered: Rendered, live: Json | None, uid: str, repairs: Repair
         return Change(need=Need.CONFLICT, rendered=rendered, live=live)
     if live["metadata"].get("deletionTimestamp"):
         return Change(need=Need.GOING, rendered=rendered, live=live)
+    if annotation(live, names.APPLIED_HASH) == rendered.hash:
+        # It was sent just like this: whatever differs, our marks included, was edited since and is put back in place.
+        return _find_drift(rendered, live, repairs, now)
     if rendered.primary and (paths := find_recreate(rendered, live)):
         return Change(need=Need.RECREATE, rendered=rendered, live=live, paths=paths)
-    if annotation(live, names.APPLIED_HASH) != rendered.hash:
-        return Change(need=Need.APPLY, rendered=rendered, live=live)
-    return _find_drift(rendered, live, repairs, now)
+    return Change(need=Need.APPLY, rendered=rendered, live=live)
 
 
 def find_recreate(rendered: Rendered, live: Mapping[str, Any]) -> tuple[str, ...]:

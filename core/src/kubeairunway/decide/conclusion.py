@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from kubeairunway.decide.ownership import describe_conflict
 from kubeairunway.decide.plan import EVENT_NORMAL, EVENT_WARNING, EventNote, Outcome, Phase, Plan, Stage, StepKind
 from kubeairunway.model.reasons import ConditionType, EventReason, Reason
 from kubeairunway.objects.conditions import Condition, ConditionStatus, find_condition, merge_conditions
@@ -133,8 +134,7 @@ def _failure_condition(failure: Outcome) -> Condition:
     step = failure.step
     what = f"{step.kind.name} '{step.name}'"
     if failure.conflict:
-        reason, message = Reason.RESOURCE_CONFLICT, f"{what} exists and is not managed by this ModelDeployment"
-        message = f"{message}{failure.message and f' ({failure.message})'}; rename one of the two or delete that object"
+        reason, message = Reason.RESOURCE_CONFLICT, describe_conflict(step.kind.name, step.name, failure.message)
     elif failure.transient:
         reason, message = Reason.RESOURCE_FAILED, f"Could not {step.action} {what}, trying again: {failure.message}"
     else:

@@ -74,7 +74,7 @@ class _Decider:
 
     def plan(self) -> Plan:
         """Pause, then validity, then choice, then the rollout of what was chosen."""
-        if self._deployment.annotations.get(names.PAUSED) == "true":
+        if self._deployment.annotations.get(names.PAUSED, "").lower() == "true":
             return self._plan_paused()
         problems = self._deployment.problems or check_spec(self._deployment.name, self._deployment.spec)
         if errors_of(problems):
@@ -258,10 +258,11 @@ class _Decider:
         if decision.provider and (before.get("provider") or {}).get("name") != decision.provider:
             text = f"Selected provider '{decision.provider}': {decision.why}"
             events = (EventNote(EVENT_NORMAL, EventReason.PROVIDER_SELECTED, text), *events)
-        missing = names.FINALIZER not in self._deployment.finalizers
+        # Before anything is created, and again where somebody took it off what exists.
+        needed = rollout is not None and bool(rollout.steps or rollout.exists)
         return Plan(
             stage=stage,
-            finalizer=True if rollout is not None and rollout.steps and missing else None,
+            finalizer=True if needed and names.FINALIZER not in self._deployment.finalizers else None,
             steps=rollout.steps if rollout else (),
             events=(*events, *(rollout.events if rollout else ())),
             after=rollout.after if rollout else None,

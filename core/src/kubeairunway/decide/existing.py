@@ -76,11 +76,15 @@ class Primary:
 
 
 def find_primaries(snapshot: Snapshot) -> tuple[Primary, ...]:
-    """Every primary of ours that lives; more than one only while one takes another's place."""
+    """Every primary of ours that lives; more than one only while one takes another's place.
+
+    Its mark tells it, or the status where somebody removed the mark.
+    """
+    recorded = read_recorded(snapshot.deployment)
     return tuple(
         Primary(kind, obj)
-        for (kind, _), obj in sorted(snapshot.owned.items(), key=_by_kind_and_name)
-        if annotation(obj, names.IDENTITY)
+        for (kind, name), obj in sorted(snapshot.owned.items(), key=_by_kind_and_name)
+        if annotation(obj, names.IDENTITY) or (kind.name, name) == (recorded.kind, recorded.name)
     )
 
 
@@ -97,10 +101,14 @@ def find_kept(recorded: Recorded, primary: Primary | None, spec: Spec) -> Kept |
         return None
     if recorded.identity != describe_identity(spec, recorded.provider, recorded.engine):
         return None
+    # Labels can be edited: what the status has on record is this provider's, whatever its label says.
+    stands = primary is not None and (
+        primary.provider == recorded.provider or (primary.kind.name, primary.name) == (recorded.kind, recorded.name)
+    )
     return Kept(
         provider=recorded.provider,
         engine=recorded.engine,
-        primary=None if primary is None or primary.provider != recorded.provider else primary.kind,
+        primary=primary.kind if primary is not None and stands else None,
     )
 
 

@@ -32,6 +32,25 @@ def is_owned(obj: Mapping[str, Any], uid: str) -> bool:
     return any(ref.get("uid") == uid for ref in references) or annotation(obj, names.OWNER_UID) == uid
 
 
+BEING_DELETED = "it is being deleted"
+
+
+def describe_owner(obj: Mapping[str, Any]) -> str:
+    """Whose a foreign object is and whether it is about to go, in words; empty if it says neither."""
+    meta = obj.get("metadata") or {}
+    owner = next((ref for ref in meta.get("ownerReferences") or () if ref.get("controller")), None)
+    words = [f"it belongs to {owner.get('kind')} '{owner.get('name')}'"] if owner else []
+    return ", ".join([*words, BEING_DELETED] if meta.get("deletionTimestamp") else words)
+
+
+def describe_conflict(kind: str, name: str, owner: str) -> str:
+    """A conflict with a foreign object and what ends it; `owner` is what `describe_owner` says of it."""
+    remedy = "rename one of the two or delete that object"
+    if owner.endswith(BEING_DELETED):
+        remedy = "this goes on by itself when it is gone"
+    return f"{kind} '{name}' exists and is not managed by this ModelDeployment{owner and f' ({owner})'}; {remedy}"
+
+
 def owner_uids(obj: Mapping[str, Any]) -> tuple[str, ...]:
     """Uids of the deployments an object may belong to; the index by which owned objects are found."""
     meta = obj.get("metadata") or {}

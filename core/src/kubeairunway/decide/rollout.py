@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from kubeairunway.decide.changes import Change, Need, find_change
 from kubeairunway.decide.deletion import delete_step
 from kubeairunway.decide.existing import Primary, Recorded, find_primaries
 from kubeairunway.decide.facts import ProviderFacts
-from kubeairunway.decide.ownership import annotation, is_owned
+from kubeairunway.decide.ownership import annotation, describe_conflict, describe_owner, is_owned
 from kubeairunway.decide.plan import EVENT_NORMAL, EVENT_WARNING, EventNote, Repairs, Snapshot, Step
 from kubeairunway.decide.rendering import Rendered
 from kubeairunway.decide.stages import carry_conditions, ready
@@ -16,7 +16,7 @@ from kubeairunway.decide.steps import drift_events, plan_obsolete, plan_steps
 from kubeairunway.model import names
 from kubeairunway.model.reasons import ConditionType, EventReason, Reason
 from kubeairunway.objects.conditions import Condition
-from kubeairunway.objects.times import parse_time
+from kubeairunway.objects.times import format_time, parse_time
 
 STUCK_AFTER = timedelta(minutes=5)
 """How long a recreate waits for the old object before it is called stuck; it is never forced."""
@@ -67,7 +67,7 @@ def plan_rollout(
         identity=identity,
         steps=(*plan_steps(changes, namespace), *obsolete),
         events=tuple(drift_events(changes, lost)),
-        conditions=tuple(_contested(changes)),
+        conditions=tuple(_contested(changes, snapshot.now)),
         exists=exists,
         recorded=exists or known,
         current=primary.need in {Need.NOTHING, Need.WAIT, Need.REPAIR},
@@ -163,11 +163,8 @@ def _recreate_event(old: Primary, paths: tuple[str, ...]) -> EventNote:
 
 def _plan_conflict(snapshot: Snapshot, conflict: Change, primary: Change, identity: str) -> Rollout:
     rendered = conflict.rendered
-    owner = conflict.paths[0] if conflict.paths else _describe_owner(conflict)
-    message = (
-        f"{rendered.kind.name} '{rendered.name}' exists and is not managed by this ModelDeployment"
-        f"{owner and f' ({owner})'}; rename one of the two or delete that object"
-    )
+    owner = conflict.paths[0] if conflict.paths else describe_owner(conflict.live or {})
+    message = describe_conflict(rendered.kind.name, rendered.name, owner)
     exists = primary.live is not None and is_owned(primary.live, snapshot.deployment["metadata"]["uid"])
     shown = carry_conditions(snapshot.deployment, {ConditionType.READY})
     known = any((row.reason, row.message) == (Reason.RESOURCE_CONFLICT, message) for row in shown)
@@ -182,12 +179,6 @@ def _plan_conflict(snapshot: Snapshot, conflict: Change, primary: Change, identi
     )
 
 
-def _describe_owner(conflict: Change) -> str:
-    references = ((conflict.live or {}).get("metadata") or {}).get("ownerReferences") or ()
-    owner = next((ref for ref in references if ref.get("controller")), None)
-    return f"it belongs to {owner.get('kind')} '{owner.get('name')}'" if owner else ""
-
-
 def _was_recorded(snapshot: Snapshot, change: Change, *, known: bool) -> bool:
     rendered = change.rendered
     if rendered.primary:
@@ -196,13 +187,15 @@ def _was_recorded(snapshot: Snapshot, change: Change, *, known: bool) -> bool:
     return known and {"apiVersion": rendered.api_version, "kind": rendered.kind.name, "name": rendered.name} in rows
 
 
-def _contested(changes: Iterable[Change]) -> Iterable[Condition]:
+def _contested(changes: Iterable[Change], now: datetime) -> Iterable[Condition]:
     for change in changes:
         if change.need is Need.WAIT:
             rendered = change.rendered
+            # A point in time: seconds left would differ in every pass, and be written each time.
+            due = format_time(now + timedelta(seconds=change.wait))
             text = (
                 f"Another writer keeps changing {rendered.kind.name} '{rendered.name}' at "
-                f"{', '.join(change.paths[:3])}; the next repair is in {change.wait:.0f} s"
+                f"{', '.join(change.paths[:3])}; the next repair is due at {due}"
             )
             yield Condition(ConditionType.DRIFT_CONTESTED, "True", Reason.DRIFT_CONTESTED, text)
             return

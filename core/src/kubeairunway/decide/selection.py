@@ -137,8 +137,19 @@ def _keep(question: Question, kept: Kept, errors: tuple[Problem, ...]) -> Decisi
         )
         judged = Judged(candidate, request_for(question, trial, facts))
     else:
-        judged = judge(question, trial, facts)
+        judged = _hint_at_engine(question, judge(question, trial, facts))
     return _kept_decision(question, trial, judged, errors_of(judged.candidate.problems), _unavailable(facts, judged))
+
+
+def _hint_at_engine(question: Question, judged: Judged) -> Judged:
+    """Say that the engine may be moved, where the user never named the one that is in the way."""
+    candidate = judged.candidate
+    if candidate.capable or question.written.engine.type is not None:
+        return judged
+    title = ENGINE_TITLES[candidate.engine]
+    hint = f"; {title} was chosen when this deployment was made and stays until spec.engine.type names another"
+    problems = tuple(replace(problem, message=problem.message + hint) for problem in candidate.problems)
+    return replace(judged, candidate=replace(candidate, problems=problems))
 
 
 def _unavailable(facts: ProviderFacts, judged: Judged) -> tuple[str, str]:

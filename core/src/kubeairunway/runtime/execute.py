@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 
 from kubeairunway.decide.conclusion import Conclusion, conclude
-from kubeairunway.decide.ownership import annotation, is_owned
+from kubeairunway.decide.ownership import annotation, describe_owner, is_owned
 from kubeairunway.decide.plan import Outcome, Plan, Step, StepKind
 from kubeairunway.errors import ApiError, KubeError, TransportError
 from kubeairunway.kube.lease import NotLeaderError
@@ -276,14 +276,6 @@ class _Run:
     def _conflict(self, step: Step, resource: Resource, live: Json) -> Outcome:
         self.conflict = (resource, live)
         return Outcome(step, obj=live, error="Conflict", message=describe_owner(live), conflict=True)
-
-
-def describe_owner(obj: Json) -> str:
-    """Whose a foreign object is, in the words that decisions use; empty if it does not say."""
-    for reference in obj["metadata"].get("ownerReferences") or ():
-        if reference.get("controller"):
-            return f"it belongs to {reference.get('kind')} '{reference.get('name')}'"
-    return ""
 
 
 def _failed(step: Step, error: KubeError) -> Outcome:

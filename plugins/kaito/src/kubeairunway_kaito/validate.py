@@ -15,7 +15,7 @@ from kubeairunway_kaito.placement import (
     read_settings,
     require_node_labels,
 )
-from kubeairunway_kaito.render import CREATED_BY, HF_TOKEN, choose_image
+from kubeairunway_kaito.render import API_SUFFIX, CREATED_BY, HF_TOKEN, choose_image
 
 SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 """A DNS-1035 label: what Kubernetes accepts as the name of a Service."""
@@ -44,6 +44,15 @@ def _check_kind(request: Request) -> Iterator[Problem]:
             "start with a letter, and use lower-case letters, digits and hyphens",
         )
     kind, replicas = choose_kind(request), request.spec.scaling.replicas
+    # KAITO takes whatever Service has its Workspace's name for its own: calls would end at another model.
+    meets = kind == WORKSPACE and INFERENCE_SET in request.versions and request.name.endswith(f"-{API_SUFFIX}")
+    if meets and request.primary != WORKSPACE:
+        yield Problem(
+            "metadata.name",
+            "NameMeetsService",
+            f'a Workspace has a Service of its own name, and "{request.name}" is that of an InferenceSet\'s Service; '
+            f"use a name that does not end in -{API_SUFFIX}, or an InferenceSet",
+        )
     if read_overrides(request).resource != "auto" and kind not in request.versions:
         yield Problem(
             "spec.provider.overrides.resource",

@@ -88,7 +88,7 @@ REMEDIES = {
     "it needs a GPU": ({"resources": {}}, {}, "set resources.gpu.count to 1 or more"),
     "it takes no GPU": ({}, {"gpu": False, "cpu": True}, "set resources.gpu.count to 0"),
     "it has another mode": ({}, {"modes": ("disaggregated",)}, "set serving.mode to one that it offers"),
-    "it drops a field": (ENV, {"carries": {"model", "resources"}}, "remove spec.env, which it does not carry"),
+    "it drops a field": (ENV, {"carries": {"model", "resources"}}, "remove spec.env, which it does not support"),
     "its package is gone": ({}, {"loaded": False}, "install the package of provider z"),
     "it is disabled": ({}, {"disabled": True}, "remove disabled from its InferenceProviderConfig"),
     "it runs only when named": (
@@ -180,20 +180,20 @@ WHOLE: dict[str, Any] = {
                     "eligible": False,
                     "capable": True,
                     "reason": "FieldNotCarried",
-                    "message": "provider b does not carry spec.model.id for vLLM in aggregated mode; remove it"
-                    " (a would carry it)",
+                    "message": "provider b does not support spec.model.id for vLLM in aggregated mode; remove it"
+                    " (a would support it)",
                     "score": 0,
                     "scoreFromAdministrator": False,
                     "problems": [
                         {
                             "path": "spec.model.id",
                             "code": "FieldNotCarried",
-                            "message": "provider b does not carry spec.model.id for vLLM in aggregated mode;"
-                            " remove it (a would carry it)",
+                            "message": "provider b does not support spec.model.id for vLLM in aggregated mode;"
+                            " remove it (a would support it)",
                             "warning": False,
                         }
                     ],
-                    "remedy": "remove spec.model.id, which it does not carry",
+                    "remedy": "remove spec.model.id, which it does not support",
                 },
             ],
         }

@@ -199,3 +199,14 @@ def test_the_status_keeps_the_reasons_for_which_a_choice_was_made(kit: Any) -> N
     kept = kit.choose(kit.spec(), *providers, kept=KEPT)
     assert choice_fields(kept, {"status": made}) == made
     assert choice_fields(kept, {})["selection"]["provider"] == "b"
+
+
+ENGINES_IN_THE_WAY = {"chosen": {}, "named": {"engine": {"type": "vllm"}}}
+
+
+@pytest.mark.parametrize("how", ENGINES_IN_THE_WAY)
+def test_a_kept_engine_that_needs_a_gpu_was(kit: Any, how: str) -> None:
+    spec = kit.spec(resources={}, **ENGINES_IN_THE_WAY[how])
+    (problem,) = kit.choose(spec, kit.provider("b"), kept=KEPT).problems
+    assert problem.code == "GpuRequired"
+    assert ("stays until spec.engine.type names another" in problem.message) is (how == "chosen")

@@ -39,7 +39,7 @@ def test_a_field_that_is_not_carried_is_refused(kit: Any, path: str, blocks: dic
     decision = kit.choose(kit.spec(**blocks), narrow)
     assert decision.provider is None
     assert [(problem.path, problem.code) for problem in decision.problems] == [(f"spec.{path}", "FieldNotCarried")]
-    assert "provider narrow does not carry" in decision.problems[0].message
+    assert "provider narrow does not support" in decision.problems[0].message
 
 
 def test_a_field_with_its_default_value_need_not_be_carried(kit: Any) -> None:
@@ -70,7 +70,7 @@ def test_the_message_names_the_providers_that_would_carry_it(kit: Any) -> None:
         kit.provider("d", narrow),
         kit.provider("e", disabled=True),
     )
-    assert "(b and c would carry it)" in decision.problems[0].message
+    assert "(b and c would support it)" in decision.problems[0].message
     assert "spec.env" in decision.problems[0].message
 
 

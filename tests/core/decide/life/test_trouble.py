@@ -1,5 +1,6 @@
 """Drift, conflicts, pauses, broken providers, bad edits and deletion, as decisions."""
 
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
@@ -68,6 +69,71 @@ def test_another_writer_is_not_fought_without_end(running: Any) -> None:
     assert running.server["spec"]["replicas"] == 1, "a quiet time ends the contest"
 
 
+MARKS = ("identity", "fixed-fields")
+
+
+@pytest.mark.parametrize("value", ["edited", None], ids=["edited", "removed"])
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_mark_that_somebody_edits_is_put_back_and_recreates_nothing(running: Any, mark: str, value: str) -> None:
+    name, uid = f"kubeairunway.ai/{mark}", running.server["metadata"]["uid"]
+    before = running.server["metadata"]["annotations"][name]
+    annotate(running, name, value)
+    running.settle()
+    assert running.server["metadata"]["uid"] == uid
+    assert not any(action == "delete" for action, _, _ in running.writes)
+    assert running.server["metadata"]["annotations"][name] == before
+
+
+def test_a_primary_without_its_mark_is_deleted_with_its_deployment_all_the_same(running: Any) -> None:
+    annotate(running, names.IDENTITY, None)
+    running.deployment["metadata"]["deletionTimestamp"] = running.now.isoformat()
+    running.step()
+    assert running.writes == [("delete", "ModelServer", "llm"), ("status", "ModelDeployment", "llm")]
+
+
+def annotate(world: Any, name: str, value: str | None) -> None:
+    key = kind_of(world, SERVER), "llm"
+    live = deepcopy(world.objects[key])
+    live["metadata"]["annotations"].pop(name, None)
+    if value is not None:
+        live["metadata"]["annotations"][name] = value
+    live["metadata"]["resourceVersion"] += "0"
+    world.objects[key] = live
+
+
+def test_a_finalizer_that_somebody_took_away_is_put_back(running: Any) -> None:
+    running.deployment["metadata"]["finalizers"] = []
+    running.settle()
+    assert running.writes == [("finalizer", "ModelDeployment", "llm")]
+
+
+def test_a_foreign_object_that_is_about_to_go_is_waited_for(world: Any) -> None:
+    world.step()
+    key = kind_of(world, SERVER), "llm"
+    owner = {"kind": "ModelDeployment", "name": "llm", "uid": "an earlier one", "controller": True}
+    meta = {"name": "llm", "uid": "old", "resourceVersion": "1", "ownerReferences": [owner]}
+    world.objects[key] = {"metadata": {**meta, "deletionTimestamp": "2026-01-02T03:04:05Z"}, "spec": {}}
+    world.settle()
+    assert (
+        "(it belongs to ModelDeployment 'llm', it is being deleted); this goes on by itself" in world.status["message"]
+    )
+    del world.objects[key]
+    world.settle()
+    assert world.status["phase"] == "Deploying"
+
+
+def test_a_contest_is_not_written_again_in_every_pass(running: Any) -> None:
+    for _ in range(6):
+        running.edit(kind_of(running, SERVER), "llm", replicas=7)
+        running.step(1)
+    assert running.condition("DriftContested") == ("True", "AnotherWriter")
+    running.writes.clear()
+    for _ in range(5):
+        running.edit(kind_of(running, SERVER), "llm", replicas=7)
+        running.step(0.5)
+    assert running.writes == []
+
+
 def test_a_deleted_object_comes_back(running: Any) -> None:
     del running.objects[kind_of(running, SERVER), "llm"]
     running.step()
@@ -96,8 +162,9 @@ def test_an_object_that_is_not_ours_is_never_touched(world: Any, taken: str) -> 
     assert fresh.status["phase"] == "Deploying"
 
 
-def test_pausing_stops_everything_but_following_and_deleting(running: Any) -> None:
-    running.deployment["metadata"]["annotations"] = {names.PAUSED: "true"}
+@pytest.mark.parametrize("word", ["true", "True"])
+def test_pausing_stops_everything_but_following_and_deleting(running: Any, word: str) -> None:
+    running.deployment["metadata"]["annotations"] = {names.PAUSED: word}
     running.spec(scaling={"replicas": 5})
     running.upstream(phase="Broken", message="gone")
     running.step()
