@@ -34,6 +34,11 @@ OPERATOR_DELAY = 3.0
 WATCH_SECONDS = 1
 LOG_LINES = 30
 
+MORE_GPUS = (1, 2, 4, 8)
+MORE_NODES = 2
+"""Beside the sample's nodes, so many of each size, for whatever you deploy yourself: KAITO wants nodes with exactly as
+many GPUs as a replica asks for."""
+
 NAME = "qwen"
 SAMPLE = """\
 apiVersion: kubeairunway.ai/v1alpha1
@@ -87,6 +92,8 @@ class Demo:
         crds = read_crds()
         with ControlPlane(nodes=self._nodes, gpus=self._gpus, crds=[crds, CRDS]) as cluster:
             say(f"Control plane ready in {time.monotonic() - started:.1f} s: {cluster.url}, {self._describe_nodes()}")
+            for gpus in (size for size in MORE_GPUS if size != self._gpus):
+                cluster.add_nodes(MORE_NODES, gpus, prefix=f"gpus-{gpus}")
             log = start_controller(cluster)
             say(f"Controller started; log: {log}")
             sample = SAMPLE.format(name=NAME, gpus=self._gpus, replicas=min(2, self._nodes))
@@ -106,7 +113,8 @@ class Demo:
 
     def _describe_nodes(self) -> str:
         gpus = "one GPU" if self._gpus == 1 else f"{self._gpus} GPUs"
-        return f"{self._nodes} simulated nodes with {gpus} each"
+        more = ", ".join(str(size) for size in MORE_GPUS if size != self._gpus)
+        return f"{self._nodes} simulated nodes with {gpus} each, and {MORE_NODES} each with {more}"
 
     def _await_phase(self, cluster: ControlPlane, log: Path, phase: str) -> None:
         """Show changes until the sample is in `phase`; raise DevError with the controller's log if it is too late."""
