@@ -142,3 +142,16 @@ async def test_deletion_waits_for_the_primary_alone(stage: Any) -> None:
         assert len([call for call in stage.api.writes if call.method == "DELETE"]) == 1
         await stage.api.remove("modelservers", "one")
         await stage.until(lambda: stage.api.get("modeldeployments", "one") is None, "it is gone")
+
+
+async def test_a_foreign_object_that_goes_before_it_is_watched_blocks_nobody(stage: Any) -> None:
+    await stage.api.put("services", {"metadata": {"name": "one"}, "spec": {}})
+    async with stage.controller():
+        await stage.deploy()
+
+        def seen() -> bool:
+            return any((call.method, call.plural, call.name) == ("GET", "services", "one") for call in stage.api.calls)
+
+        await stage.until(seen, "it was looked at")
+        await stage.api.remove("services", "one")
+        await stage.until(lambda: stage.phase() == "Deploying", "it deploys")

@@ -64,7 +64,15 @@ class Conflicts:
             on_event=self._handle,
         )
         obstacle.watch.start(self._tasks)
+        self._tasks.create_task(self._confirm(address, obstacle.watch), name=f"look at {address[1]} {address[3]}")
         return address
+
+    async def _confirm(self, address: Address, watch: Watch) -> None:
+        """The object may have gone before its watch began, which then has nothing to tell."""
+        await watch.wait_synced()
+        obstacle = self._obstacles.get(address)
+        if obstacle is not None and obstacle.watch is watch and not len(watch):
+            self.gone(address)
 
     def find(self, address: Address) -> Json | None:
         """The foreign object at an address, if one is known."""

@@ -271,6 +271,8 @@ class Controller:
             resource, obj = result.conflict
             watch = not self._world.kinds.use(resource).whole
             blocked.add(conflicts.add(key, resource, obj, watch=watch))
+            if not watch and not self._world.is_there(resource, obj):
+                self.wake(key)
         if len(conflicts):
             conflicts.clear(key, but=frozenset(blocked))
 

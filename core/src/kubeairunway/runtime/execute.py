@@ -250,7 +250,11 @@ class _Run:
     async def _take_over(self, step: Step, resource: Resource) -> Outcome:
         """The name is taken: by ourselves before a crash or a lost answer, or by somebody else."""
         self.settled = False
-        live = await self._client.get(resource, step.name, step.namespace)
+        live = await self._look(step, resource)
+        if live is None:
+            return Outcome(step, error="Gone", message="the object of that name went away meanwhile", transient=True)
+        if isinstance(live, Outcome):
+            return live
         if not is_owned(live, self._uid):
             return self._conflict(step, resource, live)
         if live["metadata"].get("deletionTimestamp"):

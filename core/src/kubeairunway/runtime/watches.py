@@ -95,6 +95,11 @@ class Watch:
             for place, informer in self._informers.items()
         ]
 
+    async def wait_synced(self) -> None:
+        """Wait until every part has held a whole list."""
+        for informer in self._informers.values():
+            await informer.wait_synced()
+
     async def stop(self) -> None:
         """Stop reading and wait for that."""
         for task in self._tasks:

@@ -126,6 +126,12 @@ class World:
         if version > newest:
             self.overlay.put(resource, answer, owner=owner)
 
+    def is_there(self, resource: Resource, obj: Json) -> bool:
+        """Whether an object that was read stands, as far as its watch has followed: it may have gone since."""
+        address = address_of(resource, obj)
+        watch = self.kinds.find_watch(resource.group, resource.kind)
+        return watch is None or watch.seen(address[2]) < version_of(obj) or watch.get(*address[2:]) is not None
+
     def _make_find(
         self, namespace: str, seen: dict[Address, Version | None], looked_up: set[Address]
     ) -> Callable[[Kind, str], Json | None]:
