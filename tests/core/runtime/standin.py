@@ -18,7 +18,7 @@ from kubeairunway.errors import TransportError
 from kubeairunway.kube.transport import Response, build_status_error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 Json = dict[str, Any]
 Key = tuple[str, str, str]
@@ -58,6 +58,9 @@ class StandIn:
         self.calls: list[Call] = []
         self.refuse: dict[tuple[str, str], tuple[int, str]] = {}
         """By method and plural: a status and a reason to answer with instead."""
+
+        self.react: Callable[[Call], Awaitable[None]] | None = None
+        """Called with each answer before it is sent: somebody else is faster than whoever asked."""
 
         self.die_after: int | None = None
         self.dead = asyncio.Event()
@@ -114,6 +117,8 @@ class StandIn:
         status, found = await self._answer(method, key, subresource, (sent, content_type, dict(query)))
         if key[0] != "leases":
             self.calls.append(Call(method, plural, subresource, key[2], status))
+            if self.react is not None:
+                await self.react(self.calls[-1])
         if method in WRITES and plural != "events" and status < 400 and self.die_after is not None:
             self.die_after -= 1
             if self.die_after <= 0:
