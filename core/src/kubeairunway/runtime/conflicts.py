@@ -99,13 +99,6 @@ class Conflicts:
         for key in keys:
             self._wake(key)
 
-    async def stop(self) -> None:
-        """Stop all watches."""
-        for address in list(self._obstacles):
-            obstacle = self._obstacles.pop(address)
-            if obstacle.watch is not None:
-                await obstacle.watch.stop()
-
     def _end(self, address: Address) -> None:
         obstacle = self._obstacles.pop(address, None)
         if obstacle is not None and obstacle.watch is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import uuid
@@ -255,8 +254,3 @@ def _pod_namespace(environ: Mapping[str, str]) -> str:
         return NAMESPACE_FILE.read_text().strip() or DEFAULT_NAMESPACE
     except OSError:
         return DEFAULT_NAMESPACE
-
-
-def settings_from_environment() -> Settings:
-    """Settings of a process that got no flags."""
-    return read_settings({}, os.environ)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from kubeairunway.decide.ownership import is_cached_whole, label_value, owner_uids
+from kubeairunway.decide.ownership import label_value, owner_uids
 from kubeairunway.decide.plan import Memory, Snapshot
 from kubeairunway.model import names
 from kubeairunway.objects.digests import digest
@@ -66,10 +66,6 @@ class World:
         return self._read(watch, namespace, name) or self.conflicts.find(
             (resource.group, resource.kind, namespace, name)
         )
-
-    def owned(self, deployment: Json) -> dict[tuple[Kind, str], Json]:
-        """The objects that are a deployment's, by kind and name."""
-        return {(kind, obj["metadata"]["name"]): obj for kind, _, obj in self._find_owned(deployment)}
 
     def take(
         self, deployment: Json, facts: Mapping[str, ProviderFacts], memory: Memory, now: datetime, limit: float
@@ -194,11 +190,6 @@ class World:
             if not found:
                 return
             marks = found
-
-
-def is_followed(kind: Kind, use: Use) -> bool:
-    """Whether objects of others of this kind are in the cache anyway."""
-    return is_cached_whole(kind) or use.whole
 
 
 def describe_deployment(deployment: Json) -> tuple[object, ...]:
