@@ -23,6 +23,11 @@ from kubeairunway.objects.compare import contains, find_differences
             id="ports by port, with the default protocol",
         ),
         pytest.param({"a": {"b": {}}}, {}, id="a map of nothing"),
+        pytest.param(
+            {"selector": {"matchLabels": {"a": "b"}}},
+            {"selector": {"matchLabels": {"a": "b"}, "matchExpressions": []}},
+            id="a selector with defaults beside its labels",
+        ),
     ],
 )
 def test_contained(sent: Any, live: Any) -> None:
@@ -43,6 +48,15 @@ def test_contained(sent: Any, live: Any) -> None:
         pytest.param({"env": [{"name": "A", "value": "1"}]}, {"env": []}, ["env[A]"], id="a missing item"),
         pytest.param({"a": {"b": 1}}, {"a": "text"}, ["a"], id="another type"),
         pytest.param({"m": "1Gi"}, {"m": "1G"}, ["m"], id="another quantity"),
+        pytest.param(
+            {"spec": {"selector": {"a": "b"}}},
+            {"spec": {"selector": {"a": "b", "c": "d"}}},
+            ["spec.selector.c"],
+            id="a selector that selects less",
+        ),
+        pytest.param(
+            {"matchLabels": {"a": "b"}}, {"matchLabels": {"a": "b", "c": "d"}}, ["matchLabels.c"], id="match labels"
+        ),
     ],
 )
 def test_different(sent: Any, live: Any, paths: list[str]) -> None:

@@ -1,7 +1,8 @@
 """Whether what we sent still stands in what lives: the check that tells drift from defaults.
 
 Contained means: every field we sent has the value we sent; fields that others added are theirs. Quantities compare
-by value, what is empty equals what is absent, and lists of maps are matched by their key as the API server does.
+by value, what is empty equals what is absent, and lists of maps are matched by their key as the API server does. A
+selector is one value: one label more, and it selects something else.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,9 @@ _LIST_KEYS = (
 )
 """Keys by which lists of maps are merged, tried in order: the first that every item has and that tells them apart."""
 _KEY_DEFAULTS = {"protocol": "TCP"}
+
+_SELECTORS = frozenset({"selector", "matchLabels", "nodeSelector"})
+"""Maps that the API server takes as a whole (x-kubernetes-map-type: atomic) where they have labels."""
 
 
 def find_differences(sent: object, live: object, path: str = "") -> Iterator[str]:
@@ -56,6 +60,8 @@ def _differences_in_map(sent: Mapping[str, Any], live: object, path: str) -> Ite
         if any(not _is_empty(value) for value in sent.values()):
             yield path
         return
+    if path.rpartition(".")[2] in _SELECTORS and all(isinstance(value, str) for value in sent.values()):
+        yield from (f"{path}.{key}" for key in sorted(live.keys() - sent.keys()))
     for key, value in sent.items():
         yield from find_differences(value, live.get(key), f"{path}.{key}" if path else key)
 

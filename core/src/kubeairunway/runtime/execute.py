@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
@@ -226,13 +226,24 @@ class _Run:
                 return await self._create(step, resource)
             self.settled = False
             if step.action is StepKind.APPLY:
-                answer = await self._client.apply_in_place(resource, step.body)
-                return self._keep(step, resource, answer)
+                return await self._apply(step, resource)
             return await self._delete(step, resource, moment)
         except NotLeaderError:
             raise
         except KubeError as error:
             return _failed(step, error)
+
+    async def _apply(self, step: Step, resource: Resource) -> Outcome:
+        try:
+            answer = await self._client.apply_in_place(resource, step.body)
+        except ApiError as error:
+            if step.primary or not step.repair or error.status != HTTPStatus.UNPROCESSABLE_ENTITY:
+                raise
+            # An edit of what a list is keyed by (a Service's port) leaves their item beside ours, and both clash.
+            meta = dict(step.body["metadata"])
+            await self._client.delete(resource, step.name, step.namespace, uid=meta.pop("uid"))
+            return await self._create(replace(step, body={**step.body, "metadata": meta}), resource)
+        return self._keep(step, resource, answer)
 
     async def _create(self, step: Step, resource: Resource) -> Outcome:
         try:
