@@ -41,35 +41,31 @@ def check_declaration(provider: Provider, name: str) -> tuple[str, ...]:
 
 
 def copy_declaration(provider: Provider) -> Provider:
-    """The core's own copy of a usable declaration: what the package does to its own later changes nothing here."""
-    return Provider(
-        name=provider.name,
-        contract=provider.contract,
-        kinds=tuple(map(_copy_kind, provider.kinds)),
-        children=tuple(map(_copy_kind, provider.children)),
-        engines=tuple(
-            Engine(
-                name=engine.name,
-                carries=frozenset(engine.carries),
-                modes=tuple(engine.modes),
-                gpu=engine.gpu,
-                cpu=engine.cpu,
-            )
-            for engine in provider.engines
-        ),
-        rules=tuple(dataclasses.replace(rule) for rule in provider.rules),
-        auto_select=provider.auto_select,
-        overrides=provider.overrides,
-        settings=provider.settings,
-        operator=MappingProxyType(dict(provider.operator)),
-        docs=provider.docs,
-    )
+    """The core's own copy, in plain values: what is no usable declaration stays so, for `check_declaration` to name.
+
+    What the package does to its own later changes nothing here, and no method of a class of its own, such as the
+    `__eq__` of a kind of string, is ever called outside the provider's thread.
+    """
+    copied: Provider = _rebuild(Provider, provider)
+    return copied
 
 
-def _copy_kind(kind: Kind) -> Kind:
-    return dataclasses.replace(
-        kind, versions=tuple(kind.versions), recreate=tuple(kind.recreate), surge=tuple(kind.surge)
-    )
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever was declared
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__index__(value)
+    if isinstance(value, tuple | frozenset):
+        return (tuple if isinstance(value, tuple) else frozenset)(map(_plain, value))
+    if isinstance(value, Mapping):
+        return MappingProxyType({_plain(key): _plain(item) for key, item in value.items()})
+    cls = next((cls for cls in (Kind, Engine, Rule) if isinstance(value, cls)), None)
+    return _rebuild(cls, value) if cls else value
+
+
+def _rebuild(cls: Any, value: object) -> Any:  # noqa: ANN401 - a dataclass of the contract, whatever it was made of
+    """An instance of the very class, not of one that the package derived from it."""
+    return cls(**{field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(cls)})
 
 
 def _check_name(name: object, entry_point: str) -> Iterator[str]:

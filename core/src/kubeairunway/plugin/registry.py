@@ -4,7 +4,9 @@ Whatever a package does wrong ends as a `Package` with a state and a reason, or 
 """
 
 import inspect
+import sys
 from collections.abc import Collection, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,9 +22,12 @@ from kubeairunway.plugin.contract import CONTRACT, Bid, Kind, Observed, Provider
 from kubeairunway.plugin.declaration import check_declaration, copy_declaration
 from kubeairunway.plugin.discovery import IMPORT_DEADLINE, Candidate, find_candidates, read_disabled, wrap_modules
 from kubeairunway.plugin.guard import DEADLINE, Call, Guard
+from kubeairunway.plugin.handover import copy_observed, copy_request
 from kubeairunway.plugin.hookspecs import PROJECT, Hooks
 from kubeairunway.plugin.notes import CrashNotes, Quarantine, lift_quarantine, quarantine_file, read_quarantine
+from kubeairunway.plugin.purity import Memory
 from kubeairunway.plugin.results import UnusableError, check_bid, check_problems, check_rendering, check_report
+from kubeairunway.plugin.surroundings import Surroundings
 
 R = TypeVar("R")
 
@@ -34,6 +39,13 @@ HOOKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Every hook with its arguments, as the hookspecs say."""
+
+_IMPURE = (
+    "the same request gave other objects than before; leave out times, random values, counters and the order of sets"
+)
+
+MAX_LISTED = 8
+"""Names that one reason lists."""
 
 MANDATORY = ("provider", "render", "status")
 
@@ -50,7 +62,10 @@ class LoadState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """One installed provider package; `reason` is empty when it is loaded, `provider` None when it is not."""
+    """One installed provider package; `provider` is None when it is not loaded.
+
+    `reason` says why it is not, or what its import did to the process; empty when there is nothing to say.
+    """
 
     name: str
     state: LoadState
@@ -84,6 +99,7 @@ class Registry:
         self._by_name = {package.name: package for package in packages}
         self._loaded = loaded
         self._notes = notes
+        self._memory = Memory()
 
     def get(self, name: str) -> Package | None:
         """The package of that provider, loaded or not; None if none is installed."""
@@ -107,8 +123,9 @@ class Registry:
         loaded = self._find(provider, "validate")
         if "validate" not in loaded.implemented:
             return ()
+        given = copy_request(request)
         return loaded.guard.call(
-            "validate", _subject(request), lambda: check_problems(loaded.hooks.validate(request=request))
+            "validate", _subject(request), lambda: check_problems(loaded.hooks.validate(request=given))
         )
 
     def select(self, provider: str, request: Request) -> Bid | None:
@@ -116,22 +133,28 @@ class Registry:
         loaded = self._find(provider, "select")
         if "select" not in loaded.implemented:
             return None
-        return loaded.guard.call("select", _subject(request), lambda: check_bid(loaded.hooks.select(request=request)))
+        given = copy_request(request)
+        return loaded.guard.call("select", _subject(request), lambda: check_bid(loaded.hooks.select(request=given)))
 
     def render(self, provider: str, request: Request) -> Rendering:
         """The objects of one deployment, in plain dicts and lists that are the core's own."""
         loaded = self._find(provider, "render")
-        return loaded.guard.call(
-            "render", _subject(request), lambda: check_rendering(loaded.hooks.render(request=request), loaded.kinds)
+        given = copy_request(request)
+        rendering = loaded.guard.call(
+            "render", _subject(request), lambda: check_rendering(loaded.hooks.render(request=given), loaded.kinds)
         )
+        if self._memory.differs(provider, request, rendering):
+            raise HookError(provider, "render", _IMPURE)
+        return rendering
 
     def status(self, provider: str, request: Request, observed: Observed) -> Report:
         """What the live objects say."""
         loaded = self._find(provider, "status")
+        given, seen = copy_request(request), copy_observed(observed)
         return loaded.guard.call(
             "status",
             _subject(request),
-            lambda: check_report(loaded.hooks.status(request=request, observed=observed)),
+            lambda: check_report(loaded.hooks.status(request=given, observed=seen)),
         )
 
     def _find(self, name: str, hook: str) -> _Loaded:
@@ -218,18 +241,29 @@ def _make_guard(candidate: Candidate, deadline: float, notes: CrashNotes | None)
 
 def _load_candidate(candidate: Candidate, guard: Guard, import_deadline: float) -> tuple[Package, _Loaded | None]:
     """Import one package, register it with a plugin manager of its own, and check what it declares."""
+    before = Surroundings()
     try:
-        module = guard.call("import", "", candidate.load, deadline=import_deadline)
+        with redirect_stdout(sys.stderr):  # what a module prints must not get into what a command prints
+            module = guard.call("import", "", candidate.load, deadline=import_deadline)
         manager = guard.call("register", "", lambda: _register(candidate.name, module))
         declared = guard.call("provider", "", lambda: _call_provider(candidate.name, manager))
     except (HookError, HookTimeoutError) as error:
         return _make_package(candidate, LoadState.FAILED, f"{error.operation}: {error.reason}"), None
+    finally:
+        undone = before.restore()
     if not isinstance(declared, Provider):
         return _make_package(candidate, *declared), None
     implemented = frozenset(name for name in HOOKS if getattr(manager.hook, name).get_hookimpls())
     kinds = MappingProxyType({(kind.group, kind.name): kind for kind in declared.kinds})
-    package = _make_package(candidate, LoadState.LOADED, "", declared)
+    package = _make_package(candidate, LoadState.LOADED, _explain_undone(undone), declared)
     return package, _Loaded(manager.hook, guard, implemented, kinds)
+
+
+def _explain_undone(names: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return f"its import changed what belongs to the whole process, undone: {', '.join(names[:MAX_LISTED])}{more}"
 
 
 def _make_package(candidate: Candidate, state: LoadState, reason: str, provider: Provider | None = None) -> Package:
@@ -314,10 +348,11 @@ def _call_provider(name: str, manager: pluggy.PluginManager) -> Provider | tuple
             f"it was written for contract {declared.contract!r}, and this core speaks contract {CONTRACT}; "
             "install versions of the package and of kubeairunway that agree"
         )
+    declared = copy_declaration(declared)
     objections = check_declaration(declared, name)
     if objections:
         raise UnusableError("; ".join(objections))
-    return copy_declaration(declared)
+    return declared
 
 
 def _subject(request: Request) -> str:

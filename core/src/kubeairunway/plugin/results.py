@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from kubeairunway.model.base import Model
 from kubeairunway.model.names import GROUP
 from kubeairunway.model.problems import Problem
 from kubeairunway.plugin.contract import Bid, Kind, Manifest, Rendering, Report, State
@@ -20,6 +21,8 @@ MAX_PROBLEMS = 256
 MAX_OBJECTS = 64
 MAX_NODES = 100_000
 """JSON values in one manifest: far above what etcd stores in an object (1.5 MiB), far below what could exhaust us."""
+MAX_TEXT = 3 * 1024 * 1024
+"""Characters of all texts of one manifest: the API server refuses longer requests, and nobody should build them."""
 MAX_DEPTH = 64
 
 
@@ -31,6 +34,12 @@ _LONGEST_SHOWN = 60
 _SUFFIX = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _QUALIFIED_NAME = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_SERVICE = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?")
+_REQUIREMENT = (
+    rf"!?{_QUALIFIED_NAME.pattern}|{_QUALIFIED_NAME.pattern} *(==?|!=) *{_LABEL_VALUE.pattern}"
+    rf"|{_QUALIFIED_NAME.pattern} +(not)?in +\([-\w., ]*\)"
+)
+_SELECTOR = re.compile(rf"((?:{_REQUIREMENT})( *, *(?:{_REQUIREMENT}))*)?")
 _RESERVED = ("apiVersion", "kind", "metadata", "status")
 
 
@@ -79,6 +88,8 @@ def check_report(value: object) -> Report:
     report = _instance(value, Report, "a Report")
     if not isinstance(report.state, State):
         raise UnusableError(f"Report.state is {_show(report.state)}; give a member of State, such as State.RUNNING")
+    if report.service and not report.port:
+        raise UnusableError("Report.service is given without Report.port; give the port that clients call")
     return Report(
         state=report.state,
         generation=_optional(report.generation, "Report.generation"),
@@ -90,8 +101,8 @@ def check_report(value: object) -> Report:
             }
         ),
         available=_optional(report.available, "Report.available"),
-        pods=_text(report.pods, "Report.pods"),
-        service=_text(report.service, "Report.service"),
+        pods=_matching(report.pods, "Report.pods", _SELECTOR, 'a label selector, such as "app=model"'),
+        service=_matching(report.service, "Report.service", _SERVICE, "the name of a Service in the namespace"),
         port=_number(report.port, "Report.port", 0, 65535),
         message=_text(report.message, "Report.message"),
     )
@@ -123,7 +134,7 @@ def _check_manifest(value: object, place: str, kinds: Mapping[tuple[str, str], K
 def _check_body(value: object, place: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise UnusableError(f'{place} is {_show(value)}; give a mapping such as {{"spec": ...}}')
-    body: dict[str, Any] = _copy_json(value, place, [MAX_NODES], 0)
+    body: dict[str, Any] = _copy_json(value, place, [MAX_NODES, MAX_TEXT], 0)
     for name in _RESERVED:
         if name in body:
             raise UnusableError(f"{place} has {name}, which is the core's to write; leave it out")
@@ -131,17 +142,25 @@ def _check_body(value: object, place: str) -> dict[str, Any]:
 
 
 def _copy_json(value: Any, place: str, left: list[int], depth: int) -> Any:  # noqa: ANN401 - JSON of any shape
-    """A copy in plain dicts, lists and scalars; `left` holds how many values may still come."""
+    """A copy in plain dicts, lists and scalars; parts of the spec become what they are in YAML.
+
+    `left` holds how many values and characters may still come.
+    """
     left[0] -= 1
     if left[0] < 0:
         raise UnusableError(f"{place} makes the object larger than {MAX_NODES} values")
     kind = type(value)
     if kind is str:
+        left[1] -= len(value)
+        if left[1] < 0:
+            raise UnusableError(f"{place} makes the object longer than {MAX_TEXT} characters")
         return _text(value, place)
     if value is None or kind is bool:
         return value
     if kind is int:
         return _check_int(value, place)
+    if isinstance(value, Model):  # a part of the spec, such as one of spec.env
+        value, kind = value.model_dump(exclude_none=True), dict
     if depth >= MAX_DEPTH:
         raise UnusableError(f"{place} is nested deeper than {MAX_DEPTH} levels; does it contain itself?")
     if kind is dict or isinstance(value, Mapping):  # the check against an abstract class is the slow one
@@ -248,6 +267,13 @@ def _text(value: object, place: str, *, blank: bool = True) -> str:
     if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
         raise UnusableError(f"{place} has half a surrogate pair, which UTF-8 cannot express")
     return str.__str__(value)
+
+
+def _matching(value: object, place: str, pattern: re.Pattern[str], right: str) -> str:
+    text = _text(value, place)
+    if not pattern.fullmatch(text):
+        raise UnusableError(f"{place} is {_show(text)}; give {right}")
+    return text
 
 
 def _flag(value: object, place: str) -> bool:
