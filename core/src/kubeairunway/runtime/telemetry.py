@@ -1,6 +1,6 @@
 """Prometheus metrics: counters and histograms of the process, and figures of deployments read off the cache.
 
-Names are those of docs/observability: `kubeairunway_provider_selection` is a counter without the `_total` that the
+docs/observability.md has them all: `kubeairunway_provider_selection` is a counter without the `_total` that the
 client library insists on, and per-object figures would cost a sample object each in it, so both are written here.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from typing import TYPE_CHECKING, Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -59,6 +59,7 @@ class Telemetry:
     """All metrics of one process. `deployments` gives the objects as they are now, at each scrape."""
 
     def __init__(self, deployments: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+        disable_created_metrics()  # a gauge beside each counter and histogram that nothing reads
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
