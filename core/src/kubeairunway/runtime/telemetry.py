@@ -59,7 +59,8 @@ class Telemetry:
     """All metrics of one process. `deployments` gives the objects as they are now, at each scrape."""
 
     def __init__(self, deployments: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
-        disable_created_metrics()  # a gauge beside each counter and histogram that nothing reads
+        # A gauge beside each counter and histogram that nothing reads; the library types all its functions but this.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
