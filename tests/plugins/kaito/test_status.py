@@ -52,12 +52,13 @@ CRASH = condition("InferenceReady", "False", "ContainerCrashLoopBackOff", "exit 
 BENCHMARK = condition("WorkspaceSucceeded", "False", "BenchmarkFailed", "no result")
 FAILED = condition("WorkspaceSucceeded", "False", "workspaceFailed", "it broke")
 
+NO_NODES = "too few nodes; KAITO gives vLLM whole nodes, and looks for ones with the label nvidia.com/gpu.count=1"
 WORKSPACE_CASES: dict[str, tuple[dict[str, Any], State, str]] = {
     "no status": ({"kind": "Workspace"}, State.WAITING, ""),
     "no conditions": (workspace(), State.WAITING, ""),
     "Ready": (workspace("Ready", SUCCEEDED), State.RUNNING, ""),
     "Succeeded": (workspace("Succeeded", SUCCEEDED), State.RUNNING, ""),
-    "Pending for nodes": (workspace("Pending", RESOURCES, NODES, INFERENCE, PENDING), State.WAITING, "too few nodes"),
+    "Pending for nodes": (workspace("Pending", RESOURCES, NODES, INFERENCE, PENDING), State.WAITING, NO_NODES),
     "Pending for the model": (
         workspace("Pending", RESOURCES_READY, INFERENCE, PENDING),
         State.WAITING,
@@ -143,7 +144,7 @@ SET_CASES: dict[str, tuple[dict[str, Any], list[Any], State, int, int, str]] = {
         State.PROGRESSING,
         0,
         0,
-        "demo-bbbbb: too few nodes",
+        f"demo-bbbbb: {NO_NODES}",
     ),
     "some ready": (
         inference_set(2, 1, NOT_READY),
@@ -151,7 +152,7 @@ SET_CASES: dict[str, tuple[dict[str, Any], list[Any], State, int, int, str]] = {
         State.PROGRESSING,
         1,
         1,
-        "demo-bbbbb: too few nodes",
+        f"demo-bbbbb: {NO_NODES}",
     ),
     "all ready": (inference_set(2, 2, READY), [GOOD, GOOD], State.RUNNING, 2, 2, ""),
     "surplus ends": (inference_set(1, 3, NOT_READY), [GOOD, GOOD, GOOD], State.RUNNING, 1, 3, ""),

@@ -2,7 +2,7 @@
 
 from kubeairunway.plugin import SERVICE, Kind, Observed, Report, Request, State, View
 from kubeairunway_kaito.catalog import INFERENCE_SET, WORKSPACE
-from kubeairunway_kaito.placement import choose_kind
+from kubeairunway_kaito.placement import choose_kind, find_instance_type
 from kubeairunway_kaito.render import API_SUFFIX, CREATED_BY
 
 WORKSPACE_STATES = {
@@ -20,6 +20,8 @@ NOT_FAILED = ("workspacePending", "BenchmarkFailed")
 """Reasons for which KAITO says WorkspaceSucceeded=False of a Workspace that has not failed."""
 CAUSES = ("NodeClaimReady", "NodesReady", "ModelMirrorReady", "ResourceReady", "WorkspaceSucceeded", "InferenceReady")
 """Conditions of a Workspace from cause to consequence."""
+UNSCHEDULABLE = "Unschedulable"
+"""The reason of InferenceReady=False for which the scheduler found no node."""
 UNEXPLAINED = "WorkspaceInferenceStatusPending"
 """The reason of InferenceReady=False for which KAITO found no cause in the pods."""
 
@@ -49,7 +51,7 @@ def _report_set(request: Request, observed: Observed) -> Report:
         pods=f"{CREATED_BY}={request.name}",
         service=f"{request.name}-{API_SUFFIX}" if (SERVICE, API_SUFFIX) in observed.others else "",
         port=80 if (SERVICE, API_SUFFIX) in observed.others else 0,
-        message="" if state is State.RUNNING else _set_message(primary, children),
+        message=_explain(request, state, children if desired else (), _set_message(primary, children)),
     )
 
 
@@ -91,7 +93,7 @@ def _report_workspace(request: Request, primary: View) -> Report:
         pods=f"kaito.sh/workspace={request.name}",
         service=request.name if serves else "",
         port=80 if serves else 0,
-        message="" if state is State.RUNNING else _workspace_message(primary),
+        message=_explain(request, state, (primary,), _workspace_message(primary)),
     )
 
 
@@ -117,6 +119,23 @@ def _workspace_message(workspace: View) -> str:
         order = ("WorkspaceSucceeded", *order)
     messages = (workspace.condition(name).get("message", "") for name in order if _is(workspace, name, "False"))
     return next((message for message in messages if message), "")
+
+
+def _explain(request: Request, state: State, workspaces: tuple[View, ...], message: str) -> str:
+    """KAITO's message, and which nodes would do where none is found: that one GPU means a node with one surprises."""
+    if state is State.RUNNING:
+        return ""
+    chosen = request.spec.engine.type == "vllm" and not find_instance_type(request)
+    if state is State.FAILED or not chosen or not any(map(_lacks_nodes, workspaces)):
+        return message
+    count = request.spec.resources.gpu.count
+    hint = f"KAITO gives vLLM whole nodes, and looks for ones with the label nvidia.com/gpu.count={count}"
+    return f"{message.rstrip('.')}; {hint}" if message else hint
+
+
+def _lacks_nodes(workspace: View) -> bool:
+    waits = any(_is(workspace, name, "False") for name in ("NodesReady", "ResourceReady"))
+    return waits or workspace.condition("InferenceReady").get("reason", "") == UNSCHEDULABLE
 
 
 def _is(workspace: View, condition: str, status: str) -> bool:
