@@ -38,6 +38,23 @@ def status(request, observed):
     return Report(state=State.WAITING, generation=0)
 """
 
+FAILS = (
+    PLAIN.replace('name="plain"', 'name="fails"').replace("@hookimpl\ndef render", "def healthy")
+    + """
+
+@hookimpl
+def validate(request):
+    print("validate says hello")
+    return ()
+
+
+@hookimpl
+def render(request):
+    print("render says hello")
+    raise RuntimeError("nothing to show")
+"""
+)
+
 BROKEN = "raise RuntimeError('no such luck')\n"
 
 
@@ -74,6 +91,14 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install(folder, "acme", ACME.read_text())
     install(folder, "plain", PLAIN)
     install(folder, "broken", BROKEN)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a provider whose hooks print and whose `render` fails."""
+    folder = tmp_path_factory.mktemp("failing")
+    install(folder, "fails", FAILS)
     return folder
 
 

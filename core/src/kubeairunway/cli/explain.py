@@ -103,6 +103,8 @@ def case_json(case: Case) -> dict[str, Any]:
     row: dict[str, Any] = {"name": case.name, "namespace": case.namespace, "accepted": not case.refused}
     if case.document is not None:
         row["source"] = case.document.place
+    if case.refused and case.preview is not None and case.preview.obstacle:
+        row["obstacle"] = case.preview.obstacle
     row["problems"] = [
         {
             "path": problem.path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,8 @@ class Case:
         if self.preview is None:
             return True
         decision = self.preview.decision
-        return decision is None or not decision.provider or bool(self.preview.errors)
+        blocked = self.preview.errors or self.preview.obstacle
+        return decision is None or not decision.provider or bool(blocked)
 
     def locate(self, problem: Problem) -> str:
         """Return where a problem is: file, document and line, or the live object."""
@@ -70,7 +72,8 @@ def decide_cases(options: argparse.Namespace) -> list[Case]:
     if options.filename and not documents:
         raise SettingsError(f"{', '.join(options.filename)}: there are no documents in it")
     given = _sort_documents(documents)
-    with contextlib.closing(_load_providers(options)) as registry:
+    # What a provider's code prints must not get into what the command prints.
+    with contextlib.redirect_stdout(sys.stderr), contextlib.closing(_load_providers(options)) as registry:
         packages = package_facts(registry)
         live: Mapping[str, Any] | None = None
         if options.live or options.name:
