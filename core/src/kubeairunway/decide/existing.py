@@ -135,11 +135,12 @@ def _object_name(obj: Mapping[str, Any]) -> str:
 def is_proved(report: Report, primary: Primary, snapshot: Snapshot) -> bool:
     """Whether what upstream reports is about the object as it stands.
 
-    A generation proves it. Upstream that never says one proves it by a status that differs from the one that stood
-    when we sent this revision: the annotation knows that one, and memory the one in the answer.
+    Its very generation proves it: 0 is "not yet", and a greater one is of no revision that there is. Upstream that
+    never says one proves it by a status that differs from the one that stood when we sent this revision: the
+    annotation knows that one, and memory the one in the answer.
     """
     if report.generation is not None:
-        return report.generation >= int(primary.obj["metadata"].get("generation") or 0)
+        return 0 < report.generation == int(primary.obj["metadata"].get("generation") or 0)
     now = digest(primary.obj.get("status") or {})
     known = {annotation(primary.obj, names.APPLIED_OVER), snapshot.memory.statuses.get(primary.uid)}
     return now not in known
