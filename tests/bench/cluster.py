@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubeairunway.kube.client import Client
 from kubeairunway.kube.config import load_config
-from kubeairunway.kube.transport import open_transport
+from kubeairunway.kube.http_transport import open_transport
 from kubeairunway.model.crd import crd_yaml
 from kubeairunway.objects.resources import Resource
 from kubeairunway_dev.controlplane import ControlPlane

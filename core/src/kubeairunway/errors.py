@@ -8,7 +8,14 @@ KubeAIRunwayError
 │   └── HookTimeoutError  a hook overran its deadline, or its circuit is still open
 └── KubeError            the Kubernetes API could not be reached or refused
     ├── TransportError   connection, TLS, timeout: no answer that can be trusted
-    └── ApiError         an answer of 400 or more, with Kubernetes' reason
+    │   ├── NotSentError    the request never left this process
+    │   └── StaleListError  a list was older than what was seen already
+    ├── ApiError         an answer of 400 or more, with Kubernetes' reason
+    └── NotLeaderError   a write was about to start without the Lease
+
+Errors that one module raises for its neighbour to catch stay there and never get out: `plugin.results.UnusableError`
+(becomes a HookError or PluginLoadError) and `runtime.execute.StaleError` (the pass is made again). The command line
+(`cli.yaml_input`) and the development tools (`kubeairunway_dev.errors`) add leaves of their own.
 """
 
 from __future__ import annotations
@@ -52,6 +59,18 @@ class KubeError(KubeAIRunwayError):
 
 class TransportError(KubeError):
     """No answer that can be trusted: connection, TLS, timeout, or a body cut short."""
+
+
+class NotSentError(TransportError):
+    """The request never left this process, so that even a create may be tried again."""
+
+
+class StaleListError(TransportError):
+    """A list was older than what was already seen; it is refused."""
+
+
+class NotLeaderError(KubeError):
+    """A write was about to start in a process that does not hold the Lease (any more)."""
 
 
 class ApiError(KubeError):

@@ -20,7 +20,7 @@ import pytest
 from kubeairunway.errors import ApiError
 from kubeairunway.kube.client import Client
 from kubeairunway.kube.config import load_config
-from kubeairunway.kube.transport import open_transport
+from kubeairunway.kube.http_transport import open_transport
 from kubeairunway.objects.resources import Json, Resource
 from kubeairunway_dev.controlplane import ControlPlane
 from kubeairunway_dev.standins import CRDS as KAITO_CRDS

@@ -11,7 +11,7 @@ import pytest
 
 from kubeairunway.kube.client import Client
 from kubeairunway.kube.config import load_config
-from kubeairunway.kube.transport import open_transport
+from kubeairunway.kube.http_transport import open_transport
 from kubeairunway.objects.resources import Resource
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kubeairunway.errors import ApiError, TransportError
+from kubeairunway.errors import ApiError, NotSentError, TransportError
 from kubeairunway.kube.client import Client
-from kubeairunway.kube.transport import NotSentError, is_conflict, is_expired, is_missing
+from kubeairunway.kube.transport import is_conflict, is_expired, is_missing
 from kubeairunway.objects.resources import Json, Resource
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kubeairunway.errors import ApiError
+from kubeairunway.errors import ApiError, NotSentError
 from kubeairunway.kube.client import Client
 from kubeairunway.kube.config import load_config
-from kubeairunway.kube.transport import NotSentError, open_transport
+from kubeairunway.kube.http_transport import open_transport
 from kubeairunway.objects.resources import Resource
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import yaml
 from kubeairunway.kube import informer as informer_module
 from kubeairunway.kube.client import Client
 from kubeairunway.kube.config import load_config
+from kubeairunway.kube.http_transport import open_transport
 from kubeairunway.kube.informer import EventKind, Informer
-from kubeairunway.kube.transport import open_transport
 from kubeairunway.objects.resources import Json, Resource
 
 if TYPE_CHECKING:

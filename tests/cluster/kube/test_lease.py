@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kubeairunway.errors import NotLeaderError
 from kubeairunway.kube.client import Client
-from kubeairunway.kube.lease import LEASES, LeaderElector, NotLeaderError
+from kubeairunway.kube.lease import LEASES, LeaderElector
 from kubeairunway.objects.resources import Resource
 from kubeairunway.objects.times import parse_time
 

@@ -10,9 +10,9 @@ import pytest
 from kubeairunway.errors import KubeError
 from kubeairunway.kube.client import Client
 from kubeairunway.kube.config import load_config
+from kubeairunway.kube.http_transport import open_transport
 from kubeairunway.kube.informer import EventKind, Informer
 from kubeairunway.kube.lease import LeaderElector
-from kubeairunway.kube.transport import open_transport
 from kubeairunway.objects.resources import Json, Resource
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kubeairunway.errors import ApiError, TransportError
+from kubeairunway.errors import ApiError, NotSentError, TransportError
 from kubeairunway.kube.client import RETRY_CAP, Call, Client, build_adoption_patch, may_retry, retry_pause
-from kubeairunway.kube.transport import NotSentError, Response, build_error, build_status_error, is_expired
+from kubeairunway.kube.transport import Response, build_error, build_status_error, is_expired
 
 if TYPE_CHECKING:
     from tests.core.kube.conftest import Recorded

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from kubeairunway.errors import ApiError, TransportError
+from kubeairunway.errors import ApiError, NotSentError, TransportError
 from kubeairunway.kube import http_transport
-from kubeairunway.kube.transport import NotSentError, Transport, open_transport
+from kubeairunway.kube.http_transport import open_transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from kubeairunway.kube.transport import Transport
 
 
 class Settings:

@@ -15,7 +15,7 @@ from kubeairunway.errors import ApiError, KubeError
 from kubeairunway.kube.client import Client
 from kubeairunway.kube.config import ClusterConfig, load_config
 from kubeairunway.kube.discovery import Discovery
-from kubeairunway.kube.transport import open_transport
+from kubeairunway.kube.http_transport import open_transport
 from kubeairunway.model.names import GROUP, MODEL_DEPLOYMENT, PROVIDER_CONFIG, VERSION
 from kubeairunway.model.reasons import ConfigCondition, ConfigReason
 from kubeairunway.objects.conditions import find_condition

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from kubeairunway.errors import ApiError, TransportError
-from kubeairunway.kube.transport import JSON_TYPE, NotSentError, build_error, is_conflict, is_missing
+from kubeairunway.errors import ApiError, NotSentError, TransportError
+from kubeairunway.kube.transport import JSON_TYPE, build_error, is_conflict, is_missing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence

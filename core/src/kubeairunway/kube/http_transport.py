@@ -18,22 +18,15 @@ from weakref import WeakSet
 import aiohttp
 from yarl import URL
 
-from kubeairunway.errors import TransportError
-from kubeairunway.kube.transport import (
-    GRACE_SECONDS,
-    JSON_TYPE,
-    REQUEST_SECONDS,
-    NotSentError,
-    Query,
-    Response,
-    build_error,
-)
+from kubeairunway.errors import NotSentError, TransportError
+from kubeairunway.kube.transport import GRACE_SECONDS, JSON_TYPE, REQUEST_SECONDS, Query, Response, build_error
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Iterator
 
     from kubeairunway.kube.config import ClusterConfig
+    from kubeairunway.kube.transport import Transport
 
 CONNECT_SECONDS: Final = 10.0
 TRIES: Final = 2
@@ -43,6 +36,14 @@ IDLE_SECONDS: Final = 60.0
 """Idle connections are closed by us first; the API server closes them after 90 s."""
 PROBE: Final = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 30_000))
 """The kernel declares a silent peer dead after 30 s, also where no request waits for an answer."""
+
+
+def open_transport(config: ClusterConfig, *, connections: int = 64) -> Transport:
+    """Return the real transport; it connects at its first request, which must run in the loop that closes it.
+
+    `connections` bounds the requests in flight; streams are not counted. This module pulls in aiohttp (0.13 s).
+    """
+    return HttpTransport(config, connections=connections)
 
 
 class HttpTransport:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from kubeairunway.errors import ApiError, KubeError, TransportError
+from kubeairunway.errors import ApiError, KubeError, StaleListError, TransportError
 from kubeairunway.kube.backoff import Backoff
 from kubeairunway.kube.client import METADATA
 from kubeairunway.kube.store import Key, Store, StringPool
@@ -48,10 +48,6 @@ class EventKind(StrEnum):
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
     DELETED = "DELETED"
-
-
-class StaleListError(TransportError):
-    """A list was older than what was already seen; it is refused."""
 
 
 class Informer:

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from kubeairunway.errors import ApiError, KubeError
+from kubeairunway.errors import ApiError, KubeError, NotLeaderError
 from kubeairunway.kube.backoff import Backoff
 from kubeairunway.kube.informer import EventKind, Informer
 from kubeairunway.kube.transport import is_conflict, is_missing
@@ -24,10 +24,6 @@ LEASES: Final = Resource("coordination.k8s.io", "v1", "Lease", "leases")
 RETRY_BASE: Final = 0.5
 
 log = logging.getLogger(__name__)
-
-
-class NotLeaderError(KubeError):
-    """A write was about to start in a process that does not hold the Lease (any more)."""
 
 
 def read_clock() -> float:

@@ -1,6 +1,6 @@
 """The one seam between us and the API server: requests and line streams over HTTP, and the errors they end in.
 
-Tests put recorded or fault-injecting transports here; the real one (`http_transport.py`) is imported when it is opened.
+Tests put recorded or fault-injecting transports here; the real one is in `http_transport.py`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
-from kubeairunway.errors import ApiError, TransportError
+from kubeairunway.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
-
-    from kubeairunway.kube.config import ClusterConfig
 
 REQUEST_SECONDS: Final = 30.0
 """How long the server may take; the client waits `GRACE_SECONDS` more before it gives the connection up."""
@@ -42,10 +40,6 @@ _REASONS: Final = {
     503: "ServiceUnavailable",
     504: "Timeout",
 }
-
-
-class NotSentError(TransportError):
-    """The request never left this process, so that even a create may be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +84,6 @@ class Transport(Protocol):
     async def close(self) -> None:
         """Close every connection; requests that run fail with TransportError."""
         ...
-
-
-def open_transport(config: ClusterConfig, *, connections: int = 64) -> Transport:
-    """Return the real transport; it connects at its first request, which must run in the loop that closes it.
-
-    `connections` bounds the requests in flight; streams are not counted.
-    """
-    from kubeairunway.kube.http_transport import HttpTransport  # noqa: PLC0415 - pulls in aiohttp (0.13 s), only now needed
-
-    return HttpTransport(config, connections=connections)
 
 
 def build_error(response: Response) -> ApiError:

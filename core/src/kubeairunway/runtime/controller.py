@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Final
 from kubeairunway.decide.deployment import plan_deployment
 from kubeairunway.decide.memory import remember
 from kubeairunway.decide.plan import Memory, Plan
-from kubeairunway.errors import KubeError
+from kubeairunway.errors import KubeError, NotLeaderError
 from kubeairunway.kube.backoff import Backoff
-from kubeairunway.kube.lease import NotLeaderError
 from kubeairunway.kube.workqueue import WorkQueue
 from kubeairunway.model.reasons import Reason
 from kubeairunway.objects.resources import Json, Resource

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 from kubeairunway.decide.conclusion import Conclusion, conclude
 from kubeairunway.decide.ownership import annotation, describe_owner, is_owned
 from kubeairunway.decide.plan import Outcome, Plan, Step, StepKind
-from kubeairunway.errors import ApiError, KubeError, TransportError
-from kubeairunway.kube.lease import NotLeaderError
+from kubeairunway.errors import ApiError, KubeError, NotLeaderError, TransportError
 from kubeairunway.model import names
 from kubeairunway.objects.times import format_time
 from kubeairunway.runtime.overlay import Address, address_of

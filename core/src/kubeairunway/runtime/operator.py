@@ -15,7 +15,7 @@ from kubeairunway.kube.client import Client
 from kubeairunway.kube.config import load_config
 from kubeairunway.kube.discovery import Discovery
 from kubeairunway.kube.events import EventRecorder
-from kubeairunway.kube.transport import open_transport
+from kubeairunway.kube.http_transport import open_transport
 from kubeairunway.plugin.registry import load_registry
 from kubeairunway.runtime.conflicts import Conflicts
 from kubeairunway.runtime.controller import Controller

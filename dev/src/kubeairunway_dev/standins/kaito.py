@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from kubeairunway.errors import ApiError
 from kubeairunway.kube.client import Client
 from kubeairunway.kube.config import load_config
+from kubeairunway.kube.http_transport import open_transport
 from kubeairunway.kube.informer import EventKind, Informer
-from kubeairunway.kube.transport import open_transport
 from kubeairunway.kube.workqueue import WorkQueue
 from kubeairunway.objects.conditions import find_condition
 from kubeairunway_dev.standins import kaito_objects as kaito
