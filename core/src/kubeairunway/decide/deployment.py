@@ -190,7 +190,8 @@ class _Decider:
                 stalled=bool(refusals),
                 **desired_replicas(self._deployment.spec),
             )
-        return self._complete(decision, every, stage=stage)
+        events = self._note_plugin_error(blocked) if reason == Reason.PROVIDER_ERROR else ()
+        return self._complete(decision, every, stage=stage, events=events)
 
     def _plan_unavailable(self, decision: Decision, every: tuple[Problem, ...]) -> Plan:
         """Whatever the provider's objects do, they are left alone; what they do is not known for sure."""
@@ -202,10 +203,13 @@ class _Decider:
     def _plan_plugin_error(self, decision: Decision, every: tuple[Problem, ...], message: str) -> Plan:
         blocked = ready(Reason.PROVIDER_ERROR, message, "Unknown" if self._exists else "False")
         stage = self._keep(_Reported(), blocked, *choice_conditions(decision, every))
+        return self._complete(decision, every, stage=stage, events=self._note_plugin_error(blocked))
+
+    def _note_plugin_error(self, blocked: Condition) -> tuple[EventNote, ...]:
+        """The event of a hook that failed, unless the status says the same already."""
         shown = carry_conditions(self._snapshot.deployment, {ConditionType.READY})
-        known = any((row.reason, row.message) == (blocked.reason, message) for row in shown)
-        events = () if known else (EventNote(EVENT_WARNING, EventReason.PROVIDER_ERROR, message),)
-        return self._complete(decision, every, stage=stage, events=events)
+        known = any((row.reason, row.message) == (blocked.reason, blocked.message) for row in shown)
+        return () if known else (EventNote(EVENT_WARNING, EventReason.PROVIDER_ERROR, blocked.message),)
 
     # ---- the rollout of what was chosen ----
 
@@ -255,7 +259,9 @@ class _Decider:
         rollout: Rollout | None = None,
     ) -> Plan:
         before = self._snapshot.deployment.get("status") or {}
-        if decision.provider and (before.get("provider") or {}).get("name") != decision.provider:
+        recorded = (before.get("provider") or {}).get("name")
+        # Said once it is on record: a pass that fails before that comes again.
+        if decision.provider and recorded != decision.provider and stage.provider.get("name") == decision.provider:
             text = f"Selected provider '{decision.provider}': {decision.why}"
             events = (EventNote(EVENT_NORMAL, EventReason.PROVIDER_SELECTED, text), *events)
         # Before anything is created, and again where somebody took it off what exists.
