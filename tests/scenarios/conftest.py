@@ -128,12 +128,22 @@ class Stage:
 
 
 @pytest.fixture(scope="session")
-def acme_registry() -> Iterator[Registry]:
-    acme = load_module("acme_of_scenarios", HERE.parent / "contract" / "acme" / "src" / "acme.py")
-    registry = load_registry(modules={"acme": acme})
+def acme_module() -> ModuleType:
+    return load_module("acme_of_scenarios", HERE.parent / "contract" / "acme" / "src" / "acme.py")
+
+
+@pytest.fixture(scope="session")
+def acme_registry(acme_module: ModuleType) -> Iterator[Registry]:
+    registry = load_registry(modules={"acme": acme_module})
     assert "acme" in registry.providers
     yield registry
     registry.close()
+
+
+@pytest.fixture
+def make_stage() -> type[Stage]:
+    """Makes stages with other providers than Acme's alone."""
+    return Stage
 
 
 @pytest.fixture

@@ -54,6 +54,9 @@ class StandIn:
 
     def __init__(self, *served: Served) -> None:
         self.served = {kind.plural: kind for kind in served}
+        self.versions: list[Served] = []
+        """Further versions of kinds that are served; objects are the same in all of them."""
+
         self.objects: dict[Key, Json] = {}
         self.calls: list[Call] = []
         self.refuse: dict[tuple[str, str], tuple[int, str]] = {}
@@ -173,20 +176,23 @@ class StandIn:
         core = path.startswith("/api") and not path.startswith("/apis")
         parts = path.strip("/").split("/")
         if len(parts) == 3:  # one version of a group
-            kinds = [kind for kind in self.served.values() if (kind.group, kind.version) == (parts[1], parts[2])]
+            kinds = [kind for kind in self._kinds() if (kind.group, kind.version) == (parts[1], parts[2])]
             rows = [{"name": kind.plural, "kind": kind.kind, "namespaced": kind.namespaced} for kind in kinds]
             return {"kind": "APIResourceList", "resources": rows}
         if len(parts) == 2 and not core:
-            found = sorted({kind.version for kind in self.served.values() if kind.group == parts[1]})
+            found = sorted({kind.version for kind in self._kinds() if kind.group == parts[1]})
             return {"kind": "APIGroup", "versions": [{"version": version} for version in found]}
         items = []
-        for group in sorted({kind.group for kind in self.served.values() if (kind.group == "") == core}):
-            versions = sorted({kind.version for kind in self.served.values() if kind.group == group})
+        for group in sorted({kind.group for kind in self._kinds() if (kind.group == "") == core}):
+            versions = sorted({kind.version for kind in self._kinds() if kind.group == group})
             items.append({"metadata": {"name": group}, "versions": [self._describe(group, v) for v in versions]})
         return {"kind": "APIGroupDiscoveryList", "items": items}
 
+    def _kinds(self) -> list[Served]:
+        return [*self.served.values(), *self.versions]
+
     def _describe(self, group: str, version: str) -> Json:
-        kinds = [kind for kind in self.served.values() if (kind.group, kind.version) == (group, version)]
+        kinds = [kind for kind in self._kinds() if (kind.group, kind.version) == (group, version)]
         return {
             "version": version,
             "resources": [

@@ -11,7 +11,7 @@ from kubeairunway.runtime.watches import Watch
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from kubeairunway.kube.client import Client
     from kubeairunway.kube.discovery import Discovery
@@ -56,6 +56,7 @@ class KindWatches:
         self._on_gone = on_gone
         self._watches: dict[Resource, Watch] = {}
         self._uses: dict[Resource, Use] = {}
+        self._renderers: dict[tuple[str, str], list[tuple[Resource, str, Kind]]] = {}
         self._resources: dict[Kind, Resource] = {}
 
     @property
@@ -82,11 +83,15 @@ class KindWatches:
         found = (watch for resource, watch in self._watches.items() if (resource.group, resource.kind) == (group, name))
         return next(found, None)
 
-    def rendered(self) -> Iterator[tuple[Watch, Use]]:
+    def rendered(self) -> Iterator[Watch]:
         """Watches of kinds that providers render."""
         for resource, use in self._uses.items():
             if use.rendered:
-                yield self._watches[resource], use
+                yield self._watches[resource]
+
+    def renderers(self, resource: Resource) -> Sequence[tuple[Resource, str, Kind]]:
+        """Who renders objects of a kind, in whichever version: the resource in use, the provider, its declaration."""
+        return self._renderers[resource.group, resource.kind]
 
     def children(self) -> Iterator[tuple[Watch, Use]]:
         """Watches of kinds that upstream makes."""
@@ -110,29 +115,38 @@ class KindWatches:
         return any(watch.is_new for watch in self._watches.values())
 
     async def update(self, tasks: asyncio.TaskGroup) -> bool:
-        """Start watches of kinds that are served now, stop the others; true if anything changed."""
+        """Start watches of kinds that are served now, stop the others; true if anything changed.
+
+        A kind that is used in another way than before gets another watch: what it selects and indexes depends on that.
+        """
         resources, uses = self._find_uses()
-        gone = [watch for resource, watch in self._watches.items() if resource not in uses]
+        gone = [watch for resource, watch in self._watches.items() if uses.get(resource) != self._uses.get(resource)]
+        for watch in gone:
+            del self._watches[watch.resource]
         fresh = [resource for resource in uses if resource not in self._watches]
         self._resources = resources
         for resource in fresh:
             self._watches[resource] = self._make_watch(resource, uses[resource])
-        self._uses = uses
-        for watch in gone:
-            del self._watches[watch.resource]
+        self._set_uses(uses)
         for resource in fresh:
             self._watches[resource].start(tasks)
         for watch in gone:
-            left = list(watch.values())
+            left = list(watch.values()) if watch.resource not in uses else []
             await watch.stop()
             for obj in left:
                 self._on_event(watch.resource, obj, None)
         return bool(gone or fresh)
 
+    def _set_uses(self, uses: dict[Resource, Use]) -> None:
+        self._uses, self._renderers = uses, {}
+        for resource, use in uses.items():
+            rows = self._renderers.setdefault((resource.group, resource.kind), [])
+            rows += [(resource, name, kind) for name, kind in use.rendered]
+
     def forget(self, resource: Resource) -> None:
         """A watch ended because its kind is no longer served."""
         self._watches.pop(resource, None)
-        self._uses = {held: use for held, use in self._uses.items() if held != resource}
+        self._set_uses({held: use for held, use in self._uses.items() if held != resource})
         self._resources = {kind: held for kind, held in self._resources.items() if held != resource}
 
     def _find_uses(self) -> tuple[dict[Kind, Resource], dict[Resource, Use]]:

@@ -159,15 +159,31 @@ class World:
 
     def _find_owned(self, deployment: Json) -> Iterator[tuple[Kind, Resource, Json]]:
         uid, namespace = deployment["metadata"]["uid"], deployment["metadata"]["namespace"]
+        recorded = str(((deployment.get("status") or {}).get("provider") or {}).get("name") or "")
         ours = self.overlay.owned_by(uid)
-        for watch, use in self.kinds.rendered():
+        for watch in self.kinds.rendered():
             resource = watch.resource
             names_here = {obj["metadata"]["name"] for obj in watch.by_index(OWNER, uid)}
             names_here |= {address[3] for address in ours if address[:2] == (resource.group, resource.kind)}
             for name in sorted(names_here):
                 obj = self._read(watch, namespace, name)
-                if obj is not None and uid in owner_uids(obj):
-                    yield _choose_kind(use, obj), resource, obj
+                kind = self._choose_kind(resource, obj, recorded) if obj is not None else None
+                if obj is not None and kind is not None and uid in owner_uids(obj):
+                    yield kind, resource, obj
+
+    def _choose_kind(self, resource: Resource, obj: Json, recorded: str) -> Kind | None:
+        """The kind as the provider that rendered the object declares it; None where it does so in another version.
+
+        Several may declare one, each in its own version, and then every version's watch shows the object. The label
+        tells which it is; where somebody edited it, the provider on record.
+        """
+        label = (obj["metadata"].get("labels") or {}).get(names.PROVIDER)
+        renderers = self.kinds.renderers(resource)
+        held, kind = next(
+            ((held, kind) for wanted in (label, recorded) for held, name, kind in renderers if name == wanted),
+            (renderers[0][0], renderers[0][2]),
+        )
+        return kind if held == resource else None
 
     def _find_children(self, deployment: Json, owned: Any) -> Iterator[tuple[Use, Resource, Json]]:  # noqa: ANN401 - objects
         below = list(self.kinds.children())
@@ -209,12 +225,6 @@ def describe_deployment(deployment: Json) -> tuple[object, ...]:
 def _ours(words: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     prefix = f"{names.GROUP}/"
     return tuple(sorted((key, value) for key, value in (words or {}).items() if key.startswith(prefix)))
-
-
-def _choose_kind(use: Use, obj: Json) -> Kind:
-    """The kind as the provider that rendered the object declares it; several may declare one."""
-    provider = (obj["metadata"].get("labels") or {}).get(names.PROVIDER)
-    return next((kind for name, kind in use.rendered if name == provider), use.rendered[0][1])
 
 
 def _version(obj: Json) -> Version:
