@@ -1,6 +1,7 @@
 """Hooks that change what they were given, that are not pure, and declarations made of hostile values."""
 
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ from kubeairunway.plugin import (
     State,
     View,
 )
-from kubeairunway.plugin.registry import Registry
+from kubeairunway.plugin.registry import LoadState, Registry
 
 Works = Callable[[Registry], None]
 
@@ -195,3 +196,27 @@ def test_a_declaration_is_kept_in_plain_values(make_module: Any, load: Any, stil
     assert [type(value) for value in (declared.name, declared.kinds[0], declared.kinds[0].group)] == [str, Kind, str]
     assert {type(path) for engine in declared.engines for path in engine.carries} == {str}
     still_works(registry)
+
+
+TOO_LONG: dict[str, tuple[dict[str, Any], str]] = {
+    "docs": ({"docs": "x" * 2049}, "docs is 2049 long; at most 2048 are possible"),
+    "kinds": (
+        {"kinds": tuple(Kind(group="a.dev", name=f"K{number}", versions=("v1",)) for number in range(33))},
+        "kinds is 33 long; at most 32",
+    ),
+    "versions": (
+        {"kinds": (Kind(group="a.dev", name="K", versions=tuple(f"v{number}" for number in range(1, 18))),)},
+        r"kinds\[0\].versions is 17 long; at most 16",
+    ),
+    "operator": ({"operator": {f"l{number}": "x" for number in range(17)}}, "operator is 17 long; at most 16"),
+}
+
+
+@pytest.mark.parametrize("case", TOO_LONG)
+def test_a_declaration_longer_than_its_config_can_show_is_refused(case: str, make_module: Any, load: Any) -> None:
+    fields, message = TOO_LONG[case]
+    engines = (Engine(name="vllm", carries=frozenset({"model.id"})),)
+    declared = Provider(**{"name": "thing", "contract": 1, "kinds": (THING,), "engines": engines, **fields})
+    package = load({"thing": make_module(provider=lambda: declared)}).get("thing")
+    assert package.state is LoadState.FAILED
+    assert re.search(message, package.reason)

@@ -57,12 +57,21 @@ def test_a_package_that_cannot_be_loaded_is_named_with_its_reason(zoo: Any, name
     assert found["reason"] == "PackageMissing"
     (row,) = [row for row in zoo.providers().stdout.splitlines() if row.split()[0] == name]
     assert message.partition(": ")[2] in row or message in row
+    rows = zoo.get("ipc", name)["status"]["conditions"]
+    (ready,) = [row for row in rows if row["type"] == "Ready"]
+    assert (ready["status"], ready["reason"]) == ("False", "PackageMissing")
+    assert message in ready["message"]
     assert any(message.partition(": ")[2] in line or message in line for line in zoo.lines())
 
 
 def test_the_states_of_all_packages_are_counted(zoo: Any) -> None:
     assert metric(zoo, "kubeairunway_packages", 'state="Failed"') == len(CASES.BROKEN) - 1
     assert metric(zoo, "kubeairunway_packages", 'state="Incompatible"') == 1
+
+
+def test_a_config_that_the_api_server_refuses_keeps_no_other_from_being_written(zoo: Any) -> None:
+    zoo.until(lambda: any("the config of provider a-long-schema could not be written" in line for line in zoo.lines()), "a word")
+    assert zoo.get("ipc", "healthy")["status"]["lastHeartbeat"]
 
 
 def test_a_report_about_a_generation_that_never_was_proves_nothing(zoo: Any) -> None:

@@ -116,6 +116,20 @@ BROKEN: dict[str, tuple[str, str]] = {
 """Source, and what the deployment's Ready condition says; `twice` is installed a second time."""
 
 OTHERS: dict[str, str] = {
+    "a-long-schema": """
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Settings:
+    note: str = field(default="", metadata={"description": "x" * 2_500_000})
+
+
+@hookimpl
+def provider():
+    engines = (Engine(name="vllm", carries=CARRIES, cpu=True),)
+    return Provider(name="a-long-schema", contract=1, kinds=(DEPLOYMENT,), engines=engines, settings=Settings)
+""",
     "future": _status("return Report(state=State.RUNNING, generation=99, ready=1)"),
     "thief": _render(
         'object.__setattr__(request, "name", "stolen")',

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sized
 from types import MappingProxyType
 from typing import Any, get_args
 
@@ -37,6 +37,7 @@ def check_declaration(provider: Provider, name: str) -> tuple[str, ...]:
         *_check_options("settings", provider.settings),
         *_check_operator(provider.operator),
         *(() if isinstance(provider.docs, str) else (f"docs is {provider.docs!r}; give a URL as a string",)),
+        *_check_lengths(provider),
     )
 
 
@@ -66,6 +67,25 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever was declared
 def _rebuild(cls: Any, value: object) -> Any:  # noqa: ANN401 - a dataclass of the contract, whatever it was made of
     """An instance of the very class, not of one that the package derived from it."""
     return cls(**{field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(cls)})
+
+
+def _check_lengths(provider: Provider) -> Iterator[str]:
+    """The InferenceProviderConfig shows all of it, and its schema has these limits."""
+    lengths: list[tuple[str, object, int]] = [
+        ("docs", provider.docs, 2048),
+        ("operator", provider.operator, 16),
+        *((name, getattr(provider, name), 32) for name in ("kinds", "children", "rules")),
+        ("engines", provider.engines, 16),
+    ]
+    for field, kinds in (("kinds", provider.kinds), ("children", provider.children)):
+        for index, kind in enumerate(kinds if isinstance(kinds, tuple) else ()):
+            if isinstance(kind, Kind):
+                place = f"{field}[{index}]"
+                lengths += [(f"{place}.versions", kind.versions, 16)]
+                lengths += [(f"{place}.recreate", kind.recreate, 64), (f"{place}.surge", kind.surge, 64)]
+    for place, value, limit in lengths:
+        if isinstance(value, Sized) and len(value) > limit:
+            yield f"{place} is {len(value)} long; at most {limit} are possible"
 
 
 def _check_name(name: object, entry_point: str) -> Iterator[str]:
