@@ -34,6 +34,7 @@ behaviours = {
     "holds the lock": lambda: ctypes.PyDLL(None).sleep(60),
     "sleeps": lambda: time.sleep(60),
     "returns": lambda: None,
+    "crashes": lambda: ctypes.string_at(0),
 }
 def call():
     try:
@@ -96,6 +97,21 @@ def test_a_hook_that_holds_the_interpreter_lock_is_accused_after_the_kill(
     assert read_quarantine(tmp_path, "other") is None
 
 
+def test_a_hook_whose_native_code_crashes_the_process_is_accused(
+    tmp_path: Path, run_child: Callable[[str], subprocess.Popen[str]]
+) -> None:
+    child = run_child("crashes")
+    assert child.wait(20) == -signal.SIGSEGV
+    notes = CrashNotes.open(tmp_path, frozen=1.0)
+    assert notes is not None
+    notes.close()
+    found = read_quarantine(tmp_path, "thing")
+    assert found is not None
+    assert (found.version, found.operation, found.subject) == ("1.0", "render", "team/demo")
+    assert found.stacks.startswith("Fatal Python error: Segmentation fault")
+    assert read_quarantine(tmp_path, "other") is None
+
+
 @pytest.mark.parametrize("behaviour", ["sleeps", "returns"])
 def test_a_process_killed_from_outside_accuses_nobody(
     behaviour: str, tmp_path: Path, run_child: Callable[[str], subprocess.Popen[str]]
@@ -154,7 +170,7 @@ def test_a_quarantined_provider_stays_out_and_the_reason_says_how_to_lift_it(tmp
         package = load_state(tmp_path)
         assert package.state is LoadState.QUARANTINED
         assert package.reason == (
-            f"its render for team/demo froze the process (2026-01-02); install another version, or delete {path}"
+            f"its render for team/demo froze or crashed the process (2026-01-02); install another version, or delete {path}"
         )
 
 

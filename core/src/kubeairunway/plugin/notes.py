@@ -9,8 +9,9 @@ things in one directory, which must outlive the process (a volume of the pod), m
 - `quarantined/<provider>.json`: one file per provider that was caught; deleting it lifts the quarantine.
 
 A call that was open when a process died is held against its provider only if the watchdog had fired and the call
-had then been running for at least half of that time. A process killed from outside leaves no stacks behind, so it
-accuses nobody.
+had then been running for at least half of that time, or if the process died of a fault of its own (a segmentation
+fault in a C extension, say), which `faulthandler` writes to the same file. A process killed from outside leaves no
+stacks behind, so it accuses nobody.
 """
 
 import faulthandler
@@ -39,6 +40,7 @@ _WORDS = ("provider", "version", "operation", "subject")  # each ended by a zero
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _END_OF_TIME = 2**33  # a start that no datetime could show was never written by us
 _LONGEST_STACKS = 16_384
+_FATAL = "Fatal Python error: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,8 @@ class CrashNotes:
         self._pulse = Thread(target=self._beat_on, name="crash-notes", daemon=True)
         self._memory: mmap.mmap | None = None
         self._slots = 0
+        self._was_enabled = faulthandler.is_enabled()
+        faulthandler.enable(stacks)
 
     @classmethod
     def open(cls, directory: Path, *, frozen: float = FROZEN) -> Self | None:
@@ -148,6 +152,9 @@ class CrashNotes:
         self._stop.set()
         self._pulse.join()
         faulthandler.cancel_dump_traceback_later()
+        faulthandler.disable()
+        if self._was_enabled:
+            faulthandler.enable()
         if self._memory is not None:
             # A call that overran may still be running, and clears its slot when it returns: the map stays.
             self._memory[:] = bytes(len(self._memory))
@@ -186,8 +193,9 @@ def _accuse(directory: Path, calls: bytes, stacks: int, frozen: float) -> None:
     if not state.st_size:
         return
     text = os.pread(stacks, _LONGEST_STACKS, 0).decode(errors="replace")
+    fatal = text.startswith(_FATAL)
     for left in _read_leftovers(calls):
-        if state.st_mtime - left.started < frozen / 2:
+        if not fatal and state.st_mtime - left.started < frozen / 2:
             continue
         started = datetime.fromtimestamp(left.started, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         found = Quarantine(

@@ -57,7 +57,7 @@ class LoadState(StrEnum):
     INCOMPATIBLE = "Incompatible"  # written for another version of the contract
     FAILED = "Failed"  # it cannot be imported, or what it declares is not usable
     DISABLED = "Disabled"  # switched off; not even imported
-    QUARANTINED = "Quarantined"  # it froze an earlier process; not even imported
+    QUARANTINED = "Quarantined"  # it froze or crashed an earlier process; not even imported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +229,7 @@ def _reason_not_to_import(
 def _explain_quarantine(found: Quarantine, file: Path) -> str:
     what = f"its {found.operation}{f' for {found.subject}' if found.subject else ''}" if found.operation else "it"
     when = f" ({found.started})" if found.started else ""
-    return f"{what} froze the process{when}; install another version, or delete {file}"
+    return f"{what} froze or crashed the process{when}; install another version, or delete {file}"
 
 
 def _make_guard(candidate: Candidate, deadline: float, notes: CrashNotes | None) -> Guard:
