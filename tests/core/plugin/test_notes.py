@@ -170,7 +170,8 @@ def test_a_quarantined_provider_stays_out_and_the_reason_says_how_to_lift_it(tmp
         package = load_state(tmp_path)
         assert package.state is LoadState.QUARANTINED
         assert package.reason == (
-            f"its render for team/demo froze or crashed the process (2026-01-02); install another version, or delete {path}"
+            "its render for team/demo froze or crashed the process (2026-01-02); "
+            f"install another version, or delete {path}"
         )
 
 
