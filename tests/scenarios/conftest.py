@@ -6,18 +6,20 @@ import asyncio
 import importlib.util
 import sys
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kubeairunway.plugin import Provider, hookimpl
 from kubeairunway.plugin.registry import load_registry
 from kubeairunway.runtime.operator import Operator
 from kubeairunway.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-    from types import ModuleType
 
     from kubeairunway.plugin.registry import Registry
 
@@ -57,13 +59,13 @@ class Stage:
                 "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
             ),
         )
-        self._registry = registry
+        self.registry = registry
 
     @asynccontextmanager
     async def controller(self, **settings: Any) -> AsyncIterator[Operator]:
         """A running controller; it is stopped in good order, or left for dead if the API server is."""
         chosen = {"leader_elect": False, "bind_host": "127.0.0.1", "bind_port": 0, "workers": 2, **settings}
-        operator = Operator(Settings(**chosen), self._registry, self.api)
+        operator = Operator(Settings(**chosen), self.registry, self.api)
         stop = asyncio.Event()
         task = asyncio.create_task(operator.run(stop))
         try:
@@ -138,6 +140,29 @@ def acme_registry(acme_module: ModuleType) -> Iterator[Registry]:
     assert "acme" in registry.providers
     yield registry
     registry.close()
+
+
+@pytest.fixture
+def make_rivals(acme_module: Any) -> Iterator[Callable[..., Registry]]:
+    """Loads Acme's provider and another one, "aaa", that takes Acme's kind in versions of its own, or as a child."""
+    made: list[Registry] = []
+
+    def make(*, versions: tuple[str, ...] = ("v1",), children: bool = False) -> Registry:
+        declared: Provider = acme_module.provider()
+        newer, others = replace(declared.kinds[0], versions=versions), declared.kinds[1:]
+        kinds = others if children else (newer, *others)
+        rival = replace(declared, name="aaa", kinds=kinds, children=(newer,) if children else ())
+        module = ModuleType("aaa")
+        vars(module)["provider"] = hookimpl(specname="provider")(lambda: rival)
+        for hook in ("select", "render", "status"):
+            vars(module)[hook] = getattr(acme_module, hook)
+        made.append(load_registry(modules={"acme": acme_module, "aaa": module}))
+        assert sorted(made[-1].providers) == ["aaa", "acme"]
+        return made[-1]
+
+    yield make
+    for registry in made:
+        registry.close()
 
 
 @pytest.fixture

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kubeairunway.plugin import Provider, hookimpl
-from kubeairunway.plugin.registry import load_registry
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kubeairunway.plugin.registry import Registry
 
 
-def make_rival(acme: Any, *, children: bool = False) -> ModuleType:
-    """A provider whose name comes first and that knows Acme's kind in v2, v1 if it must; as its own or as a child."""
-    declared: Provider = acme.provider()
-    newer = replace(declared.kinds[0], versions=("v2", "v1"))
-    others = declared.kinds[1:]
-    rival = (
-        replace(declared, name="aaa", kinds=others, children=(newer,))
-        if children
-        else replace(declared, name="aaa", kinds=(newer, *others))
-    )
-    module = ModuleType("aaa")
-    vars(module)["provider"] = hookimpl(specname="provider")(lambda: rival)
-    for hook in ("select", "render", "status"):
-        vars(module)[hook] = getattr(acme, hook)
-    return module
-
-
 @pytest.fixture(params=[False, True], ids=["rendered by both", "a child of the other"])
-def both(request: pytest.FixtureRequest, acme_module: Any) -> Iterator[Registry]:
-    registry = load_registry(modules={"acme": acme_module, "aaa": make_rival(acme_module, children=request.param)})
-    assert sorted(registry.providers) == ["aaa", "acme"]
-    yield registry
-    registry.close()
+def both(request: pytest.FixtureRequest, make_rivals: Any) -> Registry:
+    registry: Registry = make_rivals(versions=("v2", "v1"), children=request.param)
+    return registry
 
 
 async def test_an_object_is_its_providers_whatever_version_another_one_reads(make_stage: Any, both: Registry) -> None:

@@ -59,8 +59,8 @@ class StandIn:
 
         self.objects: dict[Key, Json] = {}
         self.calls: list[Call] = []
-        self.refuse: dict[tuple[str, str], tuple[int, str]] = {}
-        """By method and plural: a status and a reason to answer with instead."""
+        self.refuse: dict[tuple[str, ...], tuple[int, str]] = {}
+        """By method and plural, and by the name in the path where one is given: a status and a reason instead."""
 
         self.react: Callable[[Call], Awaitable[None]] | None = None
         """Called with each answer before it is sent: somebody else is faster than whoever asked."""
@@ -109,14 +109,14 @@ class StandIn:
         accept: str = "",
         timeout: float = 30.0,  # noqa: ASYNC109 - Transport's signature
     ) -> Response:
-        del accept, timeout
+        del timeout
         await asyncio.sleep(0)
         if self.dead.is_set():
             raise TransportError("nobody answers")
         sent = json.loads(body) if body else {}
         plural, key, subresource = self._parse(path)
         if plural is None:
-            return answer(200, self._discover(path))
+            return answer(200, self._discover(path, aggregated="apidiscovery" in accept))
         status, found = await self._answer(method, key, subresource, (sent, content_type, dict(query)))
         if key[0] != "leases":
             self.calls.append(Call(method, plural, subresource, key[2], status))
@@ -172,15 +172,19 @@ class StandIn:
         name = rest[1] if len(rest) > 1 else ""
         return rest[0], (rest[0], namespace, name), rest[2] if len(rest) > 2 else ""
 
-    def _discover(self, path: str) -> Json:
+    def _discover(self, path: str, *, aggregated: bool) -> Json:
         core = path.startswith("/api") and not path.startswith("/apis")
         parts = path.strip("/").split("/")
+        if core and not aggregated:
+            parts = ["apis", "", *parts[1:]]
         if len(parts) == 3:  # one version of a group
             kinds = [kind for kind in self._kinds() if (kind.group, kind.version) == (parts[1], parts[2])]
             rows = [{"name": kind.plural, "kind": kind.kind, "namespaced": kind.namespaced} for kind in kinds]
             return {"kind": "APIResourceList", "resources": rows}
-        if len(parts) == 2 and not core:
+        if len(parts) == 2:
             found = sorted({kind.version for kind in self._kinds() if kind.group == parts[1]})
+            if core:
+                return {"kind": "APIVersions", "versions": found}
             return {"kind": "APIGroup", "versions": [{"version": version} for version in found]}
         items = []
         for group in sorted({kind.group for kind in self._kinds() if (kind.group == "") == core}):
@@ -209,8 +213,9 @@ class StandIn:
         self, method: str, key: Key, subresource: str, sent: tuple[Json, str, Json]
     ) -> tuple[int, Json]:
         plural, namespace, name = key
-        if (method, plural) in self.refuse:
-            status, reason = self.refuse[method, plural]
+        refused = self.refuse.get((method, plural)) or self.refuse.get((method, plural, name))
+        if refused is not None:
+            status, reason = refused
             return status, failure(status, reason, "refused by the test")
         if plural not in self.served:
             return 404, failure(404, "NotFound", "no such kind")

@@ -16,7 +16,7 @@ from kubeairunway.plugin import Kind, Provider, Rule
 from kubeairunway.plugin.typed import read_typed, schema_of
 
 HEARTBEAT_EXPIRY = timedelta(minutes=5)
-"""A provider whose heartbeat is older is not ready (design: every 60 s, five may be missed)."""
+"""A provider whose heartbeat is older is not ready, unless told otherwise (every 60 s, so that five may be missed)."""
 
 
 class OperatorState(StrEnum):
@@ -37,6 +37,7 @@ class Upstream:
     operator: OperatorState = OperatorState.NOT_NEEDED
     operator_name: str = ""  # namespace/name of the Deployment that was found
     version: str = ""
+    crds_watched: bool = True  # else discovery is read again now and then, and a new kind is seen that much later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,13 @@ class PackageFacts:
 
 
 def read_facts(
-    name: str, package: PackageFacts, config: Mapping[str, Any] | None, upstream: Upstream, now: datetime | None
+    name: str,
+    package: PackageFacts,
+    config: Mapping[str, Any] | None,
+    upstream: Upstream,
+    now: datetime | None,
+    *,
+    expiry: timedelta = HEARTBEAT_EXPIRY,
 ) -> ProviderFacts:
     """The facts that decisions use; `now` checks the heartbeat's age, None skips it for whoever writes it."""
     spec: Mapping[str, Any] = (config or {}).get("spec") or {}
@@ -65,7 +72,9 @@ def read_facts(
             message=message,
             disabled=bool(spec.get("disabled")),
         )
-    reason, message = _find_obstacle(provider, config, upstream, now)
+    reason, message = _find_obstacle(provider, upstream)
+    if not reason and now is not None:
+        reason, message = _find_lateness(name, config, now, expiry)
     settings, problems = _read_settings(provider, spec)
     auto_select = spec.get("autoSelect")
     return ProviderFacts(
@@ -104,9 +113,7 @@ def _read_settings(provider: Provider, spec: Mapping[str, Any]) -> tuple[Any, tu
     return read_typed(provider.settings, raw, "spec.settings")
 
 
-def _find_obstacle(
-    provider: Provider, config: Mapping[str, Any] | None, upstream: Upstream, now: datetime | None
-) -> tuple[str, str]:
+def _find_obstacle(provider: Provider, upstream: Upstream) -> tuple[str, str]:
     missing = missing_kinds(provider, upstream.served)
     if missing:
         return ConfigReason.KIND_NOT_SERVED, _describe_missing(missing)
@@ -114,11 +121,15 @@ def _find_obstacle(
         return ConfigReason.OPERATOR_MISSING, _describe_operator(provider, upstream)
     if upstream.operator is OperatorState.NOT_READY:
         return ConfigReason.OPERATOR_NOT_READY, _describe_operator(provider, upstream)
-    beat = parse_time(((config or {}).get("status") or {}).get("lastHeartbeat"))
-    if now is not None and (beat is None or now - beat > HEARTBEAT_EXPIRY):
-        since = "never" if beat is None else f"last at {format_time(beat)}"
-        return ConfigReason.HEARTBEAT_EXPIRED, f"no controller has looked after provider {provider.name}: {since}"
     return "", ""
+
+
+def _find_lateness(name: str, config: Mapping[str, Any] | None, now: datetime, expiry: timedelta) -> tuple[str, str]:
+    beat = parse_time(((config or {}).get("status") or {}).get("lastHeartbeat"))
+    if beat is not None and now - beat <= expiry:
+        return "", ""
+    since = "never" if beat is None else f"last at {format_time(beat)}"
+    return ConfigReason.HEARTBEAT_EXPIRED, f"no controller has looked after provider {name}: {since}"
 
 
 def missing_kinds(provider: Provider, served: Mapping[Kind, str]) -> tuple[Kind, ...]:
@@ -129,6 +140,11 @@ def missing_kinds(provider: Provider, served: Mapping[Kind, str]) -> tuple[Kind,
 def _describe_missing(kinds: tuple[Kind, ...]) -> str:
     names = ", ".join(f"{kind.name} ({kind.group}/{' or '.join(kind.versions)})" for kind in kinds)
     return f"the cluster does not serve {names}; install the operator that brings its CRD"
+
+
+def _describe_served(missing: tuple[Kind, ...], upstream: Upstream) -> str:
+    late = "CRDs may not be watched (list and watch customresourcedefinitions), so a change of them is seen late"
+    return "; ".join([*([_describe_missing(missing)] if missing else []), *([] if upstream.crds_watched else [late])])
 
 
 def _describe_operator(provider: Provider, upstream: Upstream) -> str:
@@ -255,7 +271,7 @@ def _config_conditions(facts: ProviderFacts, upstream: Upstream, rule_errors: Ma
             not missing,
             ConfigReason.KIND_NOT_SERVED,
             ConfigReason.KINDS_SERVED,
-            _describe_missing(missing) if missing else "",
+            _describe_served(missing, upstream),
         )
     )
     if upstream.operator is not OperatorState.NOT_NEEDED:

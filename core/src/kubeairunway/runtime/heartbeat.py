@@ -6,7 +6,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kubeairunway.decide.provider_config import config_status
 from kubeairunway.errors import ApiError, KubeError
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from kubeairunway.runtime.providers import Directory
     from kubeairunway.runtime.rules import RuleErrors
 
+RETRY_BASE: Final = 0.5
+RETRY_CAP: Final = 30.0
 log = logging.getLogger(__name__)
 
 
@@ -39,40 +41,47 @@ class ConfigKeeper:
         self._rules = rules
         self._wake = asyncio.Event()
         self._written: dict[str, tuple[str, str]] = {}
+        self._backoffs: dict[str, Backoff] = {}
 
     def wake(self) -> None:
         """Look now: something that a config says may have changed."""
         self._wake.set()
 
     async def keep_all(self) -> float:
-        """Bring every config up to date; returns seconds until the next heartbeat is due. Raises KubeError."""
+        """Bring every config up to date; returns seconds until the next heartbeat, or the next try of one, is due."""
         if not self._directory.readable:
             return self._heartbeat
-        waits = [await self._keep(name) for name in self._directory.names() if self._directory.keeps(name)]
+        waits = [await self._try(name) for name in self._directory.names() if self._directory.keeps(name)]
         return min(waits, default=self._heartbeat)
 
     async def run(self) -> None:
         """Keep the configs until cancelled."""
-        backoff = Backoff(0.5, 30.0)
         while True:
             self._wake.clear()
-            try:
-                wait = await self.keep_all()
-                backoff.reset()
-            except KubeError as error:
-                wait = backoff.next()
-                log.warning("provider configs could not be written, again in %.1f s: %s", wait, error)
+            wait = await self.keep_all()
             try:
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
             except TimeoutError:
                 continue
 
+    async def _try(self, name: str) -> float:
+        """Keep one config; one that the API server refuses is no reason to leave the others."""
+        try:
+            wait = await self._keep(name)
+        except KubeError as error:
+            wait = self._backoffs.setdefault(name, Backoff(RETRY_BASE, RETRY_CAP)).next()
+            text = "the config of provider %s could not be written, again in %.1f s: %s"
+            log.warning(text, name, wait, error, extra={"provider": name, "error": str(error)})
+        else:
+            self._backoffs.pop(name, None)
+        return wait
+
     async def _keep(self, name: str) -> float:
         package = self._directory.package(name)
         config = self._directory.config(name)
         if config is None:
-            if package.provider is None:
+            if package.provider is None and not self._directory.broken(name):
                 return self._heartbeat
             config = await self._create(name)
             if config is None:
@@ -96,7 +105,7 @@ class ConfigKeeper:
 
     def _stands(self, config: Json, status: Json) -> bool:
         """Whether the status is what the API server made of the same wish before: writing it again changes nothing."""
-        wanted, answered = self._written.get(config["metadata"]["uid"], ("", ""))
+        wanted, answered = self._written.get(config["metadata"]["name"], ("", ""))
         return wanted == _digest_wish(status) and answered == digest(config.get("status") or {})
 
     def _until_beat(self, config: Json, now: datetime) -> float:
@@ -134,7 +143,7 @@ class ConfigKeeper:
         try:
             answer = await self._client.apply_status(CONFIGS, body)
             self._overlay.put(CONFIGS, answer)
-            self._written[meta["uid"]] = (_digest_wish(status), digest(answer.get("status") or {}))
+            self._written[meta["name"]] = (_digest_wish(status), digest(answer.get("status") or {}))
         except ApiError as error:
             if error.status not in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
                 raise

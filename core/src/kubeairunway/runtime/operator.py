@@ -10,7 +10,6 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from kubeairunway.decide.expressions import Expressions
-from kubeairunway.errors import KubeError
 from kubeairunway.kube.client import Client
 from kubeairunway.kube.config import load_config
 from kubeairunway.kube.discovery import Discovery
@@ -154,6 +153,7 @@ class Operator:
 
     async def _work(self, tasks: asyncio.TaskGroup) -> None:
         self._make(tasks)
+        self._tasks = tasks
         tasks.create_task(asyncio.to_thread(self._compile_rules), name="rules")
         self._operators.start(tasks)
         await self._served.start(tasks)
@@ -195,6 +195,7 @@ class Operator:
             self._operators,
             self._configs,
             self._overlay,
+            crds_watched=lambda: self._served.watching,
             on_change=self._on_facts,
         )
         self._expressions = Expressions()
@@ -231,12 +232,9 @@ class Operator:
         self.telemetry.set_leading(leading=True)
         self._recorder.start()
         self._directory.update()
-        try:
-            await self._keeper.keep_all()
-        except KubeError as error:
-            log.warning("provider configs could not be written yet: %s", error)
+        await self._keeper.keep_all()
         self._directory.update()
-        self._keeping = asyncio.create_task(self._keeper.run(), name="heartbeats")
+        self._keeping = self._tasks.create_task(self._keeper.run(), name="heartbeats")
         self._controller.start()
         log.info("working as %s", self._settings.identity)
 

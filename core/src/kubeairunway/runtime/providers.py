@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from kubeairunway.decide.provider_config import HEARTBEAT_EXPIRY, PackageFacts, Upstream, read_facts
+from kubeairunway.decide.provider_config import PackageFacts, Upstream, read_facts
 from kubeairunway.objects.times import parse_time
+from kubeairunway.plugin.registry import LoadState
 from kubeairunway.runtime.world import CONFIGS
 
 if TYPE_CHECKING:
@@ -26,11 +28,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_BROKEN = frozenset({LoadState.FAILED, LoadState.INCOMPATIBLE, LoadState.QUARANTINED})
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # an entry point may have any name, a config may not
+
 
 class Directory:
     """The facts of every provider; `on_change(names)` tells whose changed, and `epoch` counts the changes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything that facts are made from
         self,
         registry: Registry,
         settings: Settings,
@@ -39,6 +44,7 @@ class Directory:
         configs: Watch,
         overlay: Overlay,
         *,
+        crds_watched: Callable[[], bool],
         on_change: Callable[[frozenset[str]], None],
     ) -> None:
         self._registry = registry
@@ -47,7 +53,9 @@ class Directory:
         self._operators = operators
         self._configs = configs
         self._overlay = overlay
+        self._crds_watched = crds_watched
         self._on_change = on_change
+        self._expiry = timedelta(seconds=settings.heartbeat_expiry)
         self._timer: asyncio.TimerHandle | None = None
         self.facts: Mapping[str, ProviderFacts] = MappingProxyType({})
         self.epoch = 0
@@ -82,13 +90,24 @@ class Directory:
             version=package.version,
         )
 
+    def broken(self, name: str) -> bool:
+        """Whether a package is installed that cannot be loaded, so that its config must say why."""
+        package = self._registry.get(name)
+        return package is not None and package.state in _BROKEN and _NAME.fullmatch(name) is not None
+
     def upstream(self, name: str) -> Upstream:
         """What of a provider's upstream this cluster has."""
         provider = self._registry.providers.get(name)
         if provider is None:
             return Upstream(served={})
         state, deployment, version = self._operators.state(name)
-        return Upstream(served=self._kinds.served(provider), operator=state, operator_name=deployment, version=version)
+        return Upstream(
+            served=self._kinds.served(provider),
+            operator=state,
+            operator_name=deployment,
+            version=version,
+            crds_watched=self._crds_watched(),
+        )
 
     def keeps(self, name: str) -> bool:
         """Whether this process looks after a provider's config; those without a package are the core's."""
@@ -115,7 +134,7 @@ class Directory:
     def _read(self, name: str, now: datetime) -> ProviderFacts:
         own = self.leading and self.keeps(name)
         moment = None if own or not self.readable else now
-        return read_facts(name, self.package(name), self.config(name), self.upstream(name), moment)
+        return read_facts(name, self.package(name), self.config(name), self.upstream(name), moment, expiry=self._expiry)
 
     def _set_timer(self, now: datetime) -> None:
         """Come back when the next heartbeat of somebody else expires."""
@@ -123,11 +142,11 @@ class Directory:
             self._timer.cancel()
             self._timer = None
         waits = [
-            (beat + HEARTBEAT_EXPIRY - now).total_seconds()
+            (beat + self._expiry - now).total_seconds()
             for name in self.names()
             if not (self.leading and self.keeps(name))
             and (beat := parse_time(((self.config(name) or {}).get("status") or {}).get("lastHeartbeat"))) is not None
-            and now - beat <= HEARTBEAT_EXPIRY
+            and now - beat <= self._expiry
         ]
         if waits:
             delay = min(waits) + timedelta(milliseconds=100).total_seconds()

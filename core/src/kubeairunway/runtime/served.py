@@ -28,7 +28,7 @@ LOOK_AGAIN: Final = (0.0, 0.3, 1.0, 3.0, 8.0)
 """Seconds after a CRD event at which its group is read: serving follows the event with a delay nobody promises."""
 
 REREAD_SECONDS: Final = 60.0
-"""How often everything is read again where CRDs may not be watched."""
+"""How often everything is read again where CRDs may not be watched, and whether they may is looked at."""
 
 SETTLE_SECONDS: Final = 10.0
 """How long the start waits for the list of CRDs."""
@@ -40,7 +40,7 @@ class ServedKinds:
     """Reads discovery at the start and after each CRD event that matters, and lets the watches of kinds follow.
 
     `own` are watches of our own kinds: they are started again when their CRDs come back. `on_change` is called when
-    anything was started or stopped.
+    anything was started or stopped, and when the right to watch CRDs came or went.
     """
 
     def __init__(
@@ -80,7 +80,11 @@ class ServedKinds:
         await self._kinds.update(tasks)
         tasks.create_task(self._follow(tasks), name="discovery")
         if self._crds.forbidden:
-            log.warning("CRDs may not be watched, so new kinds are seen within %.0f s", REREAD_SECONDS)
+            log.warning(
+                "CRDs may not be watched, so new kinds are seen within %.0f s; grant list and watch of %s",
+                REREAD_SECONDS,
+                CRDS.plural,
+            )
 
     async def _read_all(self) -> None:
         backoff = Backoff(0.2, 10.0)
@@ -120,18 +124,23 @@ class ServedKinds:
             self.look_at(group)
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
+        watching = self.watching
         while True:
-            limit = REREAD_SECONDS if self._crds.forbidden else None
             try:
-                async with asyncio.timeout(limit):
+                async with asyncio.timeout(REREAD_SECONDS):
                     await self._wake.wait()
             except TimeoutError:
-                self._due |= dict.fromkeys((*self._kinds.groups, names.GROUP))
+                if not self.watching:
+                    self._due |= dict.fromkeys((*self._kinds.groups, names.GROUP))
+            if watching != self.watching:
+                watching = self.watching
+                self._on_change()
             self._wake.clear()
             due, self._due = self._due, {}
             for group in due:
                 await self._read(group)
-            await self._restart(tasks)
+            if due:
+                await self._restart(tasks)
 
     async def _read(self, group: str) -> None:
         try:
