@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Series:
-    """Events that are shown as one."""
+    """Events that are shown as one; `about` is the Event's `involvedObject`."""
 
     about: Json
     kind: str
@@ -95,10 +95,13 @@ class EventRecorder:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._queue.join()
-        self.dropped += self._queue.qsize()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
+        while not self._queue.empty():
+            self._queue.get_nowait().pending = False
+            self._queue.task_done()
+            self.dropped += 1
 
     def record(self, about: Json, kind: str, reason: str, message: str) -> None:
         """Record an event about an object. `kind` is Normal or Warning, `reason` one CamelCase word."""
@@ -119,7 +122,8 @@ class EventRecorder:
         series = self._series.get(key)
         if series is None or series.expires <= instant:
             moment = self._now()
-            series = Series(about, key[2], key[1], message, moment, moment, instant + WINDOW_SECONDS)
+            reference = refer_to(about)  # the whole object would live as long as its series
+            series = Series(reference, key[2], key[1], message, moment, moment, instant + WINDOW_SECONDS)
             self._series[key] = series
         self._series.move_to_end(key)
         if len(self._series) > SERIES_LIMIT:
@@ -147,10 +151,10 @@ class EventRecorder:
                 await self._write(series)
             except KubeAIRunwayError as error:
                 self.dropped += 1
-                log.debug("event %s for %s was not written: %s", series.reason, series.about["metadata"]["name"], error)
+                log.debug("event %s for %s was not written: %s", series.reason, series.about["name"], error)
             except Exception:
                 self.dropped += 1
-                log.exception("event %s was not written", series.reason)
+                log.exception("event %s for %s was not written", series.reason, series.about["name"])
             finally:
                 self._queue.task_done()
 
@@ -171,22 +175,12 @@ class EventRecorder:
 
 def build_event(series: Series, component: str, instance: str) -> Json:
     """Return the core/v1 Event of a series, under a name that no other has."""
-    about, meta = series.about, series.about["metadata"]
-    namespace = _namespace(about)
-    reference = {
-        "apiVersion": about["apiVersion"],
-        "kind": about["kind"],
-        "name": meta["name"],
-        "uid": meta["uid"],
-        "resourceVersion": meta.get("resourceVersion", ""),
-    }
-    if meta.get("namespace"):
-        reference["namespace"] = namespace
+    name = f"{series.about['name'][:220]}.{uuid.uuid4().hex[:16]}"
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{meta['name'][:220]}.{uuid.uuid4().hex[:16]}", "namespace": namespace},
-        "involvedObject": reference,
+        "metadata": {"name": name, "namespace": _namespace(series.about)},
+        "involvedObject": series.about,
         "type": series.kind,
         "reason": series.reason,
         "message": _cut(series.message),
@@ -199,9 +193,22 @@ def build_event(series: Series, component: str, instance: str) -> Json:
     }
 
 
-def _namespace(about: Json) -> str:
+def refer_to(obj: Json) -> Json:
+    """Return the core/v1 ObjectReference of an object."""
+    meta = obj["metadata"]
+    reference = {
+        "apiVersion": obj["apiVersion"],
+        "kind": obj["kind"],
+        "name": meta["name"],
+        "uid": meta["uid"],
+        "resourceVersion": meta.get("resourceVersion", ""),
+    }
+    return reference | ({"namespace": meta["namespace"]} if meta.get("namespace") else {})
+
+
+def _namespace(reference: Json) -> str:
     """Events about cluster-scoped objects live in `default`, as the API server demands."""
-    return str(about["metadata"].get("namespace") or "default")
+    return str(reference.get("namespace") or "default")
 
 
 def _cut(message: str) -> str:

@@ -32,6 +32,7 @@ class _Obstacle:
     obj: Json
     keys: set[Key] = field(default_factory=set)
     watch: Watch | None = None
+    look: asyncio.Task[None] | None = None
 
 
 class Conflicts:
@@ -54,7 +55,8 @@ class Conflicts:
         if not watch or obstacle.watch is not None:
             return address
         if sum(1 for other in self._obstacles.values() if other.watch is not None) >= MAX_WATCHES:
-            log.warning("%s %s is not watched: too many conflicts", resource.kind, address[3])
+            text = "%s %s/%s is not watched, %d others are: its conflict ends with the next change of a deployment"
+            log.warning(text, resource.kind, *address[2:], MAX_WATCHES, extra={"deployment": "/".join(key)})
             return address
         obstacle.watch = Watch(
             self._client,
@@ -64,7 +66,8 @@ class Conflicts:
             on_event=self._handle,
         )
         obstacle.watch.start(self._tasks)
-        self._tasks.create_task(self._confirm(address, obstacle.watch), name=f"look at {address[1]} {address[3]}")
+        look = self._confirm(address, obstacle.watch)
+        obstacle.look = self._tasks.create_task(look, name=f"look at {address[1]} {address[3]}")
         return address
 
     async def _confirm(self, address: Address, watch: Watch) -> None:
@@ -101,6 +104,8 @@ class Conflicts:
 
     def _end(self, address: Address) -> None:
         obstacle = self._obstacles.pop(address, None)
+        if obstacle is not None and obstacle.look is not None:
+            obstacle.look.cancel()  # it waits for a first list that may never come
         if obstacle is not None and obstacle.watch is not None:
             self._tasks.create_task(obstacle.watch.stop(), name=f"end of the watch of {address[1]} {address[3]}")
 

@@ -108,7 +108,12 @@ class Controller:
         return max((now - started for started in self._deciding.values()), default=0.0)
 
     def start(self) -> None:
-        """Take up work: every deployment gets a pass, a few at a time."""
+        """Take up work: every deployment gets a pass, a few at a time.
+
+        What was remembered is dropped: another process may have led since.
+        """
+        for key in list(self._states):
+            self._forget(key)
         queue = WorkQueue(self._settings.workers, self._handle, observer=self._telemetry.queue)
         self._backlog = Backlog(batch=2 * self._settings.workers, depth=lambda: queue.depth, add=queue.add)
         self._queue = queue
@@ -186,7 +191,7 @@ class Controller:
             plan = await self._decide(key, view)
             provider = plan.provider or provider
             if not self._is_ours(provider):
-                state.finished = self._finish(deployment, view, epoch, None)
+                state.memory, state.finished = NO_MEMORY, self._finish(deployment, view, epoch, None)
                 return None
             self._rules.note(plan)
             patient = state.patient_until is None or time.monotonic() < state.patient_until
@@ -196,7 +201,7 @@ class Controller:
         except StaleError:
             return STALE_PAUSE
         except KubeError as error:
-            self._telemetry.failed(provider, type(error).__name__)
+            self._telemetry.failed(self._known(provider), type(error).__name__)
             delay = self._next_delay(state)
             log.warning(
                 "%s/%s: again in %.1f s: %s",
@@ -207,7 +212,7 @@ class Controller:
             )
             return delay
         finally:
-            self._telemetry.passed(provider, time.perf_counter() - started)
+            self._telemetry.passed(self._known(provider), time.perf_counter() - started)
         self._report(key, plan, deployment, result)
         return self._settle(key, state, (view, plan, result, epoch))
 
@@ -220,6 +225,18 @@ class Controller:
             )
         finally:
             del self._deciding[key]
+
+    def _known(self, provider: str) -> str:
+        """A provider as a metric's label; users may ask for any name, and each would be a series for ever."""
+        return provider if provider in self._directory.facts else ""
+
+    def figures(self) -> Iterator[Json]:
+        """The deployments that this process works for now, for metrics: each is counted by one process."""
+        if self._queue is None:
+            return
+        for deployment in self._world.deployments.values():
+            if self._is_ours(current_provider(deployment)):
+                yield deployment
 
     def _is_ours(self, provider: str) -> bool:
         """Whether this process's shard has that provider; what no loaded provider runs is the core's."""
@@ -286,7 +303,7 @@ class Controller:
             self._recorder.record(deployment, note.type, note.reason, note.message)
             level = logging.INFO if note.type == "Normal" else logging.WARNING
             log.log(level, "%s: %s", name, note.message, extra={"deployment": name, "reason": str(note.reason)})
-        provider = plan.provider or current_provider(deployment)
+        provider = self._known(plan.provider or current_provider(deployment))
         for outcome in result.outcomes:
             if outcome.error:
                 self._telemetry.failed(provider, outcome.error)

@@ -286,4 +286,4 @@ class Operator:
         self._keeper.wake()
 
     def _list_deployments(self) -> Iterable[Mapping[str, Any]]:
-        return self._deployments_watch.values() if self._started else ()
+        return self._controller.figures() if self._started else ()
