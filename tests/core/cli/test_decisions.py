@@ -79,6 +79,17 @@ def test_explain_says_why_the_winner_won_and_what_the_loser_lacks(run: Any, make
     assert "to make it win:" in result.out
 
 
+def test_explain_lists_what_stands_in_a_losers_way_in_lines_that_fit_a_screen(run: Any, make_deployment: Make) -> None:
+    document = text(make_deployment(env=[{"name": "A", "value": "b"}], nodeSelector={"pool": "x"}, **GPU))
+    result = run("explain", "-f", "-", stdin=document)
+    assert result.code == 1
+    lines = result.out.splitlines()
+    trials = lines[lines.index("  vLLM") :]
+    assert max(map(len, trials)) <= 100
+    assert "    - plain: not eligible, score 30" in trials
+    assert "to make it eligible: remove spec.env, which it does not support;" in result.out
+
+
 def test_explain_as_json_is_the_whole_decision(run: Any, make_deployment: Make) -> None:
     answer = json.loads(run("explain", "-o", "json", "-f", "-", stdin=text(make_deployment(**GPU))).out)
     assert answer["accepted"] is True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from kubeairunway.cli.exit_codes import ExitCode
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kubeairunway.model import Problem
+
+WIDTH = 100
+"""Columns of text for people."""
 
 OUTCOMES = {"matched": "matches", "notMatched": "does not match", "error": "cannot be evaluated"}
 
@@ -40,7 +44,8 @@ def describe_case(case: Case, *, with_spec: bool = False) -> Iterator[str]:
     if decision is not None:
         if decision.explanation.message not in verdict:
             yield f"  {decision.explanation.message}"
-        yield from _describe_trials(decision.explanation, frozenset(case.problems))
+        for line in _describe_trials(decision.explanation, frozenset(case.problems)):
+            yield from _wrap(line)
         if with_spec:
             yield "  effective spec:"
             yield from (f"    {line}" for line in format_yaml([cel_view(decision.spec)]).splitlines())
@@ -60,6 +65,14 @@ def _verdict(case: Case) -> str:
     return f"{decision.provider} runs it on {engine}{' (kept)' if decision.kept else ''}"
 
 
+def _wrap(line: str) -> list[str]:
+    """The line in pieces of at most `WIDTH`, the later ones indented below it; words are never broken."""
+    if len(line) <= WIDTH:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def _say(problem: Problem) -> str:
     named = not problem.path or problem.path in problem.message
     return problem.message if named else f"{problem.path}: {problem.message}"
@@ -77,7 +90,9 @@ def _describe_candidate(candidate: Candidate, shown: frozenset[Problem], *, won:
     verdict = "chosen" if won else "eligible" if candidate.eligible else "not eligible"
     score = "" if candidate.score is None else f", score {candidate.score}"
     origin = " (administrator)" if candidate.administrator else ""
-    yield f"    {'*' if won else '-'} {candidate.provider}: {verdict}{score}{origin}: {candidate.message}"
+    listed = sum(not problem.warning for problem in candidate.problems) > 1  # each on a line of its own below
+    why = "" if listed else f": {candidate.message}"
+    yield f"    {'*' if won else '-'} {candidate.provider}: {verdict}{score}{origin}{why}"
     for rule in candidate.rules:
         yield f"        {_describe_rule(rule)}"
     if candidate.bid is not None:
@@ -87,7 +102,7 @@ def _describe_candidate(candidate: Candidate, shown: frozenset[Problem], *, won:
             continue
         yield f"        {'warning' if problem.warning else 'error'}: {_say(problem)}"
     if candidate.remedy:
-        yield f"        to make it win: {candidate.remedy}"
+        yield f"        to make it {'win' if candidate.eligible else 'eligible'}: {candidate.remedy}"
 
 
 def _describe_rule(rule: RuleVerdict) -> str:

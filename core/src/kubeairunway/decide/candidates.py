@@ -121,7 +121,8 @@ def _make_request(question: Question, trial: Trial, facts: ProviderFacts, overri
 
 def _missing(facts: ProviderFacts) -> Obstacle:
     message = facts.message or f"the package of provider {facts.name} is not loaded"
-    return Obstacle(Reason.PROVIDER_MISSING, message, f"install the package of provider {facts.name}")
+    remedy = f"install the package of provider {facts.name}, or another version if one is installed"
+    return Obstacle(Reason.PROVIDER_MISSING, message, remedy)
 
 
 def _find_obstacle(question: Question, facts: ProviderFacts) -> Obstacle | None:

@@ -89,7 +89,11 @@ REMEDIES = {
     "it takes no GPU": ({}, {"gpu": False, "cpu": True}, "set resources.gpu.count to 0"),
     "it has another mode": ({}, {"modes": ("disaggregated",)}, "set serving.mode to one that it offers"),
     "it drops a field": (ENV, {"carries": {"model", "resources"}}, "remove spec.env, which it does not support"),
-    "its package is gone": ({}, {"loaded": False}, "install the package of provider z"),
+    "its package is gone": (
+        {},
+        {"loaded": False},
+        "install the package of provider z, or another version if one is installed",
+    ),
     "it is disabled": ({}, {"disabled": True}, "remove disabled from its InferenceProviderConfig"),
     "it runs only when named": (
         {},

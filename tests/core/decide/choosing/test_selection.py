@@ -199,7 +199,8 @@ def test_a_provider_without_its_package_is_not_chosen(kit: Any) -> None:
     decision = kit.choose(kit.spec(), gone, kit.provider("b"))
     assert decision.provider == "b"
     case = next(candidate for candidate in decision.explanation.candidates if candidate.provider == "a")
-    assert (case.reason, case.remedy) == ("PackageMissing", "install the package of provider a")
+    assert case.reason == "PackageMissing"
+    assert case.remedy == "install the package of provider a, or another version if one is installed"
     assert "a: its package is not loaded" in kit.choose(kit.spec(), gone).provider_message
 
 
