@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 
@@ -21,6 +22,32 @@ async def test_a_shard_works_for_its_provider_and_the_core_for_the_rest(stage: A
             await stage.settle()
     creates = [call for call in stage.api.writes if (call.method, call.plural) == ("POST", "modelservers")]
     assert len(creates) == 1
+
+
+def figures(operator: Any) -> set[str]:
+    return set(re.findall(r'deployment_phase{name="(.*?)"', operator.telemetry.render().decode()))
+
+
+async def test_each_deployment_is_counted_by_the_process_that_works_for_it(stage: Any) -> None:
+    async with (
+        stage.controller(only=frozenset({"core"})) as core,
+        stage.controller(only=frozenset({"provider:acme"})) as shard,
+        stage.controller(only=frozenset({"provider:acme"}), leader_elect=True) as follower,
+    ):
+        await stage.deploy()
+        await stage.deploy("stray", provider={"name": "nobody"})
+        await stage.until(lambda: stage.phase() == "Deploying", "the shard deploys")
+        await stage.until(lambda: figures(shard) == {"one"}, "the shard counts its own")
+        await stage.until(lambda: figures(core) == {"stray"}, "the core counts the rest")
+        assert figures(follower) == set()
+
+
+async def test_names_that_users_make_up_are_no_series(stage: Any) -> None:
+    async with stage.controller() as operator:
+        await stage.deploy("stray", provider={"name": "made-up"})
+        await stage.until(lambda: stage.condition("ProviderSelected", "stray")[0] == "False", "it is refused")
+        await stage.settle()
+        assert "made-up" not in operator.telemetry.render().decode()
 
 
 async def test_the_config_of_a_provider_is_kept_and_the_administrators_part_left_alone(stage: Any) -> None:

@@ -19,6 +19,32 @@ RULES = [
 ]
 
 
+CONFIG_RULES = [
+    {
+        "apiGroups": ["kubeairunway.ai"],
+        "resources": ["inferenceproviderconfigs", "inferenceproviderconfigs/status"],
+        "verbs": ["get", "list", "watch", "create", "patch"],
+    }
+]
+CRD_RULES = [
+    {
+        "apiGroups": ["apiextensions.k8s.io"],
+        "resources": ["customresourcedefinitions"],
+        "verbs": ["get", "list", "watch"],
+    }
+]
+LATE = "CRDs may not be watched"
+
+
+def grant_everywhere(lab: Any, account: str, name: str, rules: Any) -> None:
+    group, full = "rbac.authorization.k8s.io", f"{lab.namespace}-{name}"
+    role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": full}, "rules": rules}
+    lab.plane.apply(role)
+    lab.plane.kubectl(
+        "create", "clusterrolebinding", full, f"--clusterrole={full}", f"--serviceaccount={lab.namespace}:{account}"
+    )
+
+
 def grant(lab: Any, account: str) -> None:
     group = "rbac.authorization.k8s.io"
     lab.plane.apply(
@@ -55,3 +81,31 @@ async def test_roles_in_one_namespace_are_enough(lab: Any, kinds: Any) -> None:
     assert controller.alive
     writes = Counter(lab.requests(since, writes=True, user=f"system:serviceaccount:{lab.namespace}:narrow"))
     assert {verb for verb, _ in writes} <= {"patch", "delete"}
+
+
+@pytest.mark.slow
+async def test_a_provider_config_says_so_where_crds_may_not_be_watched(lab: Any, kinds: Any) -> None:
+    lab.kubeconfig = await asyncio.to_thread(lab.plane.service_account_kubeconfig, lab.namespace, "blind")
+    await asyncio.to_thread(grant, lab, "blind")
+    await asyncio.to_thread(grant_everywhere, lab, "blind", "configs", CONFIG_RULES)
+
+    async def served() -> str:
+        status = (await lab.find(kinds.CONFIG, "kaito") or {}).get("status") or {}
+        rows = status.get("conditions") or ()
+        return next((f"{row['status']} {row['message']}" for row in rows if row["type"] == "KindsServed"), "")
+
+    async def is_late() -> bool:
+        return LATE in await served()
+
+    blind = await lab.controller("--lease-namespace", lab.namespace)
+    await lab.until(is_late, 10, "the condition says so")
+    assert (await served()).startswith("True ")
+    assert any(LATE in line["message"] for line in blind.lines())
+    assert await blind.stop() == 0
+    await asyncio.to_thread(grant_everywhere, lab, "blind", "crds", CRD_RULES)
+    await lab.controller("--lease-namespace", lab.namespace)
+
+    async def is_in_time() -> bool:
+        return await served() == "True "
+
+    await lab.until(is_in_time, 10, "with the right the words go")

@@ -171,6 +171,16 @@ async def test_a_plugin_without_expiry_is_asked_again_only_after_a_rejection(hom
     assert found.renew_seconds is None
 
 
+async def test_a_plugin_that_hangs_holds_requests_up_for_a_while_only(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_module, "LOAD_SECONDS", 0.2)
+    waiting = {"command": "sleep", "args": ["5"], "apiVersion": EXEC_API, "interactiveMode": "Never"}
+    found = load_config(write(home / "k", kubeconfig({"exec": waiting})))
+    with pytest.raises(TransportError, match="no answer within 0 s"):
+        await found.authorization()
+
+
 async def test_a_plugin_that_gives_nothing_is_an_error_and_no_anonymous_access(home: Path) -> None:
     found = load_config(write(home / "k", kubeconfig(write_plugin(home, "{}"))))
     with pytest.raises(TransportError, match="plugin"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,32 @@ async def test_a_stop_writes_what_is_queued_but_not_for_ever(recorded: Recorded,
     recorder.start()
     await recorder.stop(5.0)
     assert recorder.dropped == 50
+
+
+async def test_what_a_stop_drops_is_not_written_by_the_next_start(recorded: Recorded, time: Time) -> None:
+    recorded.answers.append(TransportError("down"))
+    recorder = EventRecorder(Client(recorded), "c", "i", monotonic=time.monotonic, now=time.now)
+    for number in range(3):
+        recorder.record(about(f"o{number}"), "Normal", "Seen", "m")
+    recorder.start()
+    await recorder.stop(0.0)
+    assert recorder.dropped >= 2
+    recorded.requests.clear()
+    recorder.start()
+    recorder.record(about("o2"), "Normal", "Seen", "m")
+    await recorder.stop()
+    assert {body["involvedObject"]["name"] for _, _, body in recorded.requests if body is not None} == {"o2"}
+
+
+async def test_an_object_lives_no_longer_for_the_events_about_it(recorder: EventRecorder) -> None:
+    class Large(dict[str, object]):
+        """A dict that can be watched."""
+
+    large = Large(about())
+    recorder.record(large, "Normal", "Seen", "m")
+    seen = weakref.ref(large)
+    del large
+    assert seen() is None
 
 
 async def test_long_names_and_messages_fit_what_kubernetes_allows(recorder: EventRecorder, recorded: Recorded) -> None:

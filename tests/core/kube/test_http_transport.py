@@ -14,6 +14,7 @@ from kubeairunway.kube.http_transport import open_transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
     from kubeairunway.kube.transport import Transport
 
@@ -103,6 +104,26 @@ async def test_a_request_arrives_whole_with_credentials_and_the_server_side_time
     assert answer.body == b'{"body": "{}"}'
     assert answer.headers["content-type"].startswith("application/json")
     assert server.seen == [("PATCH", "/a%2Fb?force=true&x=a+b&timeout=7s", "first")]
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["at the start", "while it rotates"])
+async def test_a_certificate_that_cannot_be_read_is_an_error_that_passes(
+    transport: Transport,
+    config: Config,
+    tmp_path: Path,
+    opened: bool,  # noqa: FBT001 - the case
+) -> None:
+    config.renew_seconds = 0.0
+    if opened:
+        assert (await transport.request("GET", "/")).status == 200
+    half = tmp_path / "tls.crt"
+    half.write_text("-----BEGIN CERTIFICATE-----")
+    settings = await config.settings()
+    settings.cert_file = settings.key_file = str(half)
+    with pytest.raises(NotSentError, match="certificates from test"):
+        await transport.request("GET", "/")
+    settings.cert_file = settings.key_file = None
+    assert (await transport.request("GET", "/")).status == 200
 
 
 async def test_a_rejected_token_is_renewed_and_the_request_sent_once_more(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 RENEW_SECONDS: Final = 60.0
 """How often rotating credentials are looked at; the kubelet renews a pod's token with at least 12 minutes left."""
+
+
+LOAD_SECONDS: Final = 60.0
+"""How long a credential plugin may take, a person's answer to its question included; every request waits for it."""
 
 
 class ClusterConfig:
@@ -51,8 +56,12 @@ class ClusterConfig:
         try:
             loaded = self._loader.load_and_set(settings)
             if loaded is not None:
-                await loaded
+                async with asyncio.timeout(LOAD_SECONDS):
+                    await loaded
             auth = await settings.auth_settings()
+        except TimeoutError as error:
+            text = f"credentials from {self.source}: the exec plugin gave no answer within {LOAD_SECONDS:.0f} s"
+            raise TransportError(text) from error
         except Exception as error:  # the loaders raise whatever a file or a plugin makes them raise
             raise TransportError(f"credentials from {self.source}: {error}") from error
         header = auth["BearerToken"]["value"].strip() if "BearerToken" in auth else None

@@ -159,7 +159,9 @@ class HttpTransport:
         if self._requests is None or self._streams is None:
             async with self._guard:
                 if self._requests is None or self._streams is None:
-                    self._requests, self._streams = self._open(await self._config.settings())
+                    settings = await self._config.settings()
+                    with _reading(self._config.source):
+                        self._requests, self._streams = self._open(settings)
         return self._requests, self._streams
 
     async def _renew(self, *, rejected: str | None = None) -> bool:
@@ -173,7 +175,9 @@ class HttpTransport:
                     self._authorization = fresh
                     self._headers.clear()
                 if self._tls is not None:
-                    _load_certificates(self._tls, await self._config.settings())
+                    settings = await self._config.settings()
+                    with _reading(self._config.source):
+                        _load_certificates(self._tls, settings)
             seconds = self._config.renew_seconds
             self._renew_at = time.monotonic() + seconds if seconds is not None else float("inf")
             return self._authorization != rejected
@@ -259,6 +263,15 @@ def _translated(what: str) -> Iterator[None]:
         if "closed" not in str(error):
             raise
         raise NotSentError(f"{what}: {error}") from error
+
+
+@contextmanager
+def _reading(source: str) -> Iterator[None]:
+    """Turn a certificate file that is missing, or half written while it rotates, into an error that passes."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise NotSentError(f"certificates from {source}: {error}") from error
 
 
 def _load_certificates(tls: ssl.SSLContext, settings: Any) -> None:  # noqa: ANN401 - kubernetes.aio ships no types
