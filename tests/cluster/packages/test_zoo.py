@@ -70,7 +70,10 @@ def test_the_states_of_all_packages_are_counted(zoo: Any) -> None:
 
 
 def test_a_config_that_the_api_server_refuses_keeps_no_other_from_being_written(zoo: Any) -> None:
-    zoo.until(lambda: any("the config of provider a-long-schema could not be written" in line for line in zoo.lines()), "a word")
+    zoo.until(
+        lambda: any("the config of provider a-long-schema could not be written" in line for line in zoo.lines()),
+        "a word",
+    )
     assert zoo.get("ipc", "healthy")["status"]["lastHeartbeat"]
 
 
