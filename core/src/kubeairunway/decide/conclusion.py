@@ -40,11 +40,12 @@ def conclude(deployment: Mapping[str, Any], plan: Plan, outcomes: Sequence[Outco
 
 
 def _events_of(outcomes: Sequence[Outcome], failure: Outcome | None, before: Mapping[str, Any]) -> list[EventNote]:
-    events = [
-        EventNote(EVENT_NORMAL, EventReason.RESOURCE_CREATED, f"Created {outcome.step.kind.name} '{outcome.step.name}'")
+    created = [
+        f"{outcome.step.kind.name} '{outcome.step.name}'"
         for outcome in outcomes
         if outcome.step.action is StepKind.CREATE and not outcome.error
     ]
+    events = [EventNote(EVENT_NORMAL, EventReason.RESOURCE_CREATED, f"Created {', '.join(created)}")] if created else []
     if failure is not None and not failure.transient:
         reason = EventReason.RESOURCE_CONFLICT if failure.conflict else EventReason.RESOURCE_REFUSED
         condition = _failure_condition(failure)

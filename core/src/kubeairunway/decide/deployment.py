@@ -180,7 +180,8 @@ class _Decider:
         conditions = choice_conditions(decision, every, refused=message if refusals else "")
         blocked = ready(reason, message)
         if self._exists:
-            stage = self._keep(self._ask_upstream(None), blocked, *conditions, stalled=bool(refusals))
+            stalled = bool(refusals) or reason == Reason.SELECTION_FAILED  # an edit that nobody here can carry out
+            stage = self._keep(self._ask_upstream(None), blocked, *conditions, stalled=stalled)
         else:
             stage = Stage(
                 conditions=conditions,

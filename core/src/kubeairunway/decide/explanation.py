@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kubeairunway.model.problems import Problem
-from kubeairunway.model.spec import ENGINE_TITLES, EngineName
+from kubeairunway.model.spec import EngineName
 
 MAX_SHORT_CANDIDATES = 32
 """How many candidates `status.selection` has room for."""
@@ -195,32 +195,3 @@ def _place(candidate: Candidate, explanation: Explanation) -> tuple[bool, bool, 
 def shorten(text: str, limit: int = MAX_SHORT_TEXT) -> str:
     """The text, cut at `limit` characters with an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-TABLE_HEADER = ("ENGINE", "PROVIDER", "ELIGIBLE", "SCORE", "WHY", "TO MAKE IT WIN")
-
-
-def table_rows(explanation: Explanation) -> list[tuple[str, ...]]:
-    """One row per engine and candidate, under `TABLE_HEADER`; the winner's provider is marked with a star."""
-    rows: list[tuple[str, ...]] = []
-    for candidate in explanation.all_candidates():
-        won = (candidate.provider, candidate.engine) == (explanation.provider, explanation.engine)
-        rows.append(
-            (
-                ENGINE_TITLES[candidate.engine],
-                f"{candidate.provider} *" if won else candidate.provider,
-                "yes" if candidate.eligible else "no",
-                "" if candidate.score is None else str(candidate.score),
-                _why(candidate),
-                candidate.remedy,
-            )
-        )
-    return rows
-
-
-def _why(candidate: Candidate) -> str:
-    details = [f"{rule.name} ({rule.priority})" for rule in candidate.rules if rule.outcome == "matched"]
-    details += [f"{rule.name}: {rule.error}" for rule in candidate.rules if rule.outcome == "error"]
-    if candidate.bid is not None:
-        details.append(f"bid {candidate.bid.priority}: {candidate.bid.reason}")
-    return "; ".join([candidate.message, *details])

@@ -8,9 +8,7 @@ import pytest
 from kubeairunway.decide.explanation import (
     MAX_SHORT_CANDIDATES,
     MAX_SHORT_TEXT,
-    TABLE_HEADER,
     short,
-    table_rows,
     to_json,
 )
 from kubeairunway.model.status import Selection
@@ -256,14 +254,3 @@ def test_the_short_form_of_an_unmade_choice_fits_the_status(kit: Any, providers:
     spec = kit.spec(engine={"type": "trtllm"})
     row = short(kit.choose(spec, *[kit.provider(f"p{number}") for number in range(providers)]).explanation)
     assert (Selection.model_validate(row).provider, len(row["candidates"])) == ("", providers)
-
-
-def test_the_table_has_a_row_for_each_candidate(kit: Any) -> None:
-    rows = table_rows(kit.choose(kit.spec(), *kit.shipped()).explanation)
-    assert [row[:4] for row in rows] == [
-        ("vLLM", "dynamo *", "yes", "50"),
-        ("vLLM", "kaito", "yes", "0"),
-        ("vLLM", "kuberay", "no", ""),
-    ]
-    assert {len(row) for row in rows} == {len(TABLE_HEADER)}
-    assert "gpu (50)" in rows[0][4]

@@ -32,7 +32,8 @@ def test_a_deployment_costs_a_finalizer_its_objects_and_one_status_until_deployi
     assert world.status["provider"]["resourceKind"] == SERVER
     assert world.condition("Ready") == ("False", "DeploymentInProgress")
     assert world.condition("Reconciling") == ("True", "DeploymentInProgress")
-    assert [reason for reason, _ in world.events] == ["ProviderSelected", "ResourceCreated", "ResourceCreated"]
+    assert [reason for reason, _ in world.events] == ["ProviderSelected", "ResourceCreated"]
+    assert world.events[1][1] == "Created ModelServer 'llm', Service 'llm-api'"
 
 
 def test_one_more_status_makes_it_running_and_then_nothing_is_written(world: Any) -> None:

@@ -202,6 +202,15 @@ def test_an_edit_the_provider_cannot_express_never_harms_what_runs(running: Any)
     assert not [write for write in running.writes if write[0] != "status"]
 
 
+def test_an_edit_that_no_provider_can_carry_out_stalls_and_harms_nothing(running: Any) -> None:
+    running.spec(engine={"type": "sglang"})
+    running.step()
+    assert running.condition("Stalled") == ("True", "SelectionFailed")
+    assert running.condition("Ready")[0] == "False"
+    assert running.status["phase"] == "Running"
+    assert not [write for write in running.writes if write[0] != "status"]
+
+
 @pytest.mark.parametrize("state", ["missing", "disabled"])
 def test_what_runs_is_left_alone_while_its_provider_is_away(running: Any, state: str) -> None:
     facts = running.providers["acme"]
