@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kubeairunway.errors import ApiError, NotSentError, TransportError
+from kubeairunway.errors import ApiError, NotLeaderError, NotSentError, TransportError
 from kubeairunway.kube.client import RETRY_CAP, Call, Client, build_adoption_patch, may_retry, retry_pause
 from kubeairunway.kube.transport import Response, build_error, build_status_error, is_expired
+from kubeairunway.objects.resources import Resource
 
 if TYPE_CHECKING:
     from tests.core.kube.conftest import Recorded
 
     from kubeairunway.objects.resources import Json
 
+RESOURCE = Resource("", "v1", "ConfigMap", "configmaps")
 GET = Call("get", "GET", "/x", idempotent=True)
 CREATE = Call("create", "POST", "/x")
 APPLY = Call("apply", "PATCH", "/x", idempotent=True)
@@ -140,3 +142,27 @@ def test_adoption_touches_our_update_entry_and_no_other(live: Json, index: int |
     assert [step["op"] for step in patch] == ["test", "test", "replace"]
     assert [step["value"] for step in patch] == ["u", "5", "Apply"]
     assert patch[2]["path"] == f"/metadata/managedFields/{index}/operation"
+
+
+class Gate:
+    """Lets so many attempts through."""
+
+    def __init__(self, attempts: int) -> None:
+        self.left = attempts
+
+    def check(self) -> None:
+        if self.left == 0:
+            raise NotLeaderError("the lease is another's")
+        self.left -= 1
+
+
+async def test_the_gate_stands_before_every_attempt_of_a_write_and_before_no_read(recorded: Recorded) -> None:
+    recorded.answer(429, Retry_After="0")
+    recorded.answer(429, Retry_After="0")
+    recorded.answer(200)
+    client = Client(recorded, gate=Gate(2).check)
+    with pytest.raises(NotLeaderError):
+        await client.create(RESOURCE, {"metadata": {"name": "n", "namespace": "ns"}})
+    assert [method for method, _, _ in recorded.requests] == ["POST", "POST"]
+    await client.get(RESOURCE, "n", "ns")
+    await client.ungated().create(RESOURCE, {"metadata": {"name": "n", "namespace": "ns"}})

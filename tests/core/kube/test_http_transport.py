@@ -126,6 +126,20 @@ async def test_a_certificate_that_cannot_be_read_is_an_error_that_passes(
     assert (await transport.request("GET", "/")).status == 200
 
 
+async def test_a_redirection_is_not_followed_since_credentials_would_go_along(
+    transport: Transport, server: Server
+) -> None:
+    async def redirect(request: web.BaseRequest) -> web.StreamResponse:
+        server.seen.append((request.method, request.path, ""))
+        return web.Response(status=307, headers={"Location": f"{server.address}/elsewhere"})
+
+    server.handle = redirect
+    assert (await transport.request("GET", "/a")).status == 307
+    async with transport.stream("/b", (), 5.0) as lines:
+        assert [line async for line in lines] == []
+    assert server.seen == [("GET", "/a", ""), ("GET", "/b", "")]
+
+
 async def test_a_rejected_token_is_renewed_and_the_request_sent_once_more(
     transport: Transport, server: Server, config: Config
 ) -> None:

@@ -95,7 +95,9 @@ class HttpTransport:
             _, session = await self._ready()
             used = self._authorization
             headers = self._head("", accept)
-            opening = session.get(self._url(path, query), headers=headers, timeout=timeout, **self._options)
+            opening = session.get(
+                self._url(path, query), headers=headers, timeout=timeout, allow_redirects=False, **self._options
+            )
             with _translated(f"GET {path}"):
                 response = await opening
             with _aborting(response):

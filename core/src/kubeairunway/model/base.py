@@ -100,9 +100,6 @@ def read_only(value: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType(dict(value))
 
 
-StrMap = Annotated[Mapping[str, str], AfterValidator(read_only), PlainSerializer(dict)]
-"""A read-only map of strings; give its bound with Field(max_length=...)."""
-
 LabelValue = Annotated[str, Field(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
 """Value of a Kubernetes label."""
 

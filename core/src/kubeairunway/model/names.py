@@ -6,7 +6,6 @@ API_VERSION = f"{GROUP}/{VERSION}"
 MODEL_DEPLOYMENT = "ModelDeployment"
 PROVIDER_CONFIG = "InferenceProviderConfig"
 
-FIELD_MANAGER = "kubeairunway"
 FINALIZER = f"{GROUP}/provider-cleanup"
 
 MANAGED_BY = f"{GROUP}/managed-by"

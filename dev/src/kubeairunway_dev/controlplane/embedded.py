@@ -159,10 +159,6 @@ class ControlPlane(Cluster):
         self._family.start(name, command, self.env() | {"TMPDIR": str(self.directory)})
         return self._family.log(name)
 
-    def stop_beside(self, name: str) -> None:
-        """End a program started by `start_beside` with SIGTERM."""
-        self._family.stop(name)
-
     def add_nodes(self, count: int, gpus: int, *, prefix: str = "node") -> None:
         """Add nodes `PREFIX-0`, `PREFIX-1`, ... with `gpus` GPUs each and wait until pods can be scheduled on them."""
         names = [f"{prefix}-{index}" for index in range(count)]
