@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from kubeairunway.runtime import controller
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def passes(operator: Any) -> float:
@@ -157,3 +162,58 @@ async def test_a_foreign_object_that_goes_before_it_is_watched_blocks_nobody(sta
         await stage.until(lambda: stage.phase() == "Deploying", "it deploys")
     reads = [call for call in stage.api.calls if (call.method, call.plural, call.name) == ("GET", "services", "one")]
     assert len(reads) == 2
+
+
+async def test_an_object_of_ours_that_is_going_is_not_taken_over_but_made_anew(stage: Any) -> None:
+    """A plan is made before the old object shows: it asks to create what is there and on its way out."""
+
+    async def show(call: Any) -> None:
+        if (call.method, call.plural, call.subresource) != ("PATCH", "modeldeployments", ""):
+            return
+        stage.api.react = None
+        marks = {"kubeairunway.ai/owner-uid": stage.api.get("modeldeployments", "one")["metadata"]["uid"]}
+        going = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["acme.dev/slow"]}
+        await stage.api.put("modelservers", {"metadata": {"name": "one", "annotations": marks, **going}, "spec": {}})
+
+    async with stage.controller() as operator:
+        await stage.settle()
+        stage.api.react = show
+        await stage.deploy()
+        await stage.until(lambda: errors(operator), "the name is taken")
+        await stage.settle()
+        assert not [call for call in stage.api.writes if (call.method, call.plural) == ("PATCH", "modelservers")]
+        await stage.api.remove("modelservers", "one")
+        await stage.until(lambda: stage.phase() == "Deploying", "it is made anew")
+
+
+async def test_words_alone_wait_for_the_next_fact_but_not_for_ever(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller, "PATIENCE_SECONDS", 0.2)
+
+    async def say(words: str) -> None:
+        conditions = [{"type": "Healthy", "status": "False", "message": words}]
+        await stage.api.change(
+            "modelservers", "one", {"status": {"phase": "Starting", "observedGeneration": 1, "conditions": conditions}}
+        )
+
+    def statuses() -> int:
+        return sum((call.plural, call.subresource) == ("modeldeployments", "status") for call in stage.api.writes)
+
+    def message() -> str:
+        return str(stage.api.get("modeldeployments", "one")["status"]["message"])
+
+    async with stage.controller() as operator:
+        await stage.deploy()
+        await stage.until(lambda: stage.phase() == "Deploying", "it deploys")
+        await stage.settle()
+        await say("none of three")
+        await stage.until(lambda: "none of three" in message(), "words are written in the end")
+        monkeypatch.setattr(controller, "PATIENCE_SECONDS", 60.0)
+        before = statuses()
+        for words in ("one of three", "two of three", "all three"):
+            seen = passes(operator)
+            await say(words)
+            await stage.until(lambda: passes(operator) > seen, "it is seen")  # noqa: B023 - awaited within the loop
+        assert statuses() == before
+        await stage.serve()
+        await stage.until(lambda: stage.phase() == "Running", "it runs")
+        assert statuses() == before + 1
