@@ -1,7 +1,7 @@
 """What one rendered object needs, given what lives: nothing, a create, an apply, a repair, or another object."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -43,6 +43,8 @@ class Change:
     live: Json | None = None
     paths: tuple[str, ...] = ()
     wait: float = 0.0  # seconds until a contested repair is due
+    lost: bool = False  # it was there, and somebody deleted it
+    writer: str = ""  # the field manager behind a contest, if it is known
 
 
 def find_change(rendered: Rendered, live: Json | None, uid: str, repairs: Repairs, now: datetime) -> Change:
@@ -97,7 +99,13 @@ def _find_drift(rendered: Rendered, live: Json, repairs: Repairs, now: datetime)
         return Change(need=Need.NOTHING, rendered=rendered, live=live)
     wait = repair_wait(repairs.times, now)
     need = Need.WAIT if wait > 0 else Need.REPAIR
-    return Change(need=need, rendered=rendered, live=live, paths=paths, wait=wait)
+    return Change(need=need, rendered=rendered, live=live, paths=paths, wait=wait, writer=repairs.writer)
+
+
+def mark_lost(change: Change, repairs: Repairs, now: datetime) -> Change:
+    """The need of an object that was created and is gone: a repair like any other, so a contested one waits, too."""
+    wait = repair_wait(repairs.times, now)
+    return replace(change, need=Need.WAIT if wait > 0 else Need.CREATE, wait=wait, lost=True)
 
 
 def repair_wait(times: tuple[datetime, ...], now: datetime) -> float:

@@ -24,7 +24,9 @@ def remember(memory: Memory, plan: Plan, outcomes: Sequence[Outcome], now: datet
             if step.repair:
                 old = repairs.get((step.kind, step.name), Repairs())
                 times = (*recent_repairs(old.times, now), now)
-                repairs[step.kind, step.name] = Repairs((meta["uid"], meta["resourceVersion"]), times)
+                # What was just created has not been repaired yet, so nothing about it is settled.
+                answer = old.settled if step.action is StepKind.CREATE else (meta["uid"], meta["resourceVersion"])
+                repairs[step.kind, step.name] = Repairs(answer, times, outcome.writer)
     if plan.finalizer is False:
         return Memory()
     return replace(memory, repairs=repairs, statuses=statuses, deletion_tried=frozenset(tried))

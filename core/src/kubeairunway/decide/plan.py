@@ -27,11 +27,12 @@ class Repairs:
     """What this process remembers of its repairs of one object; see drift.py.
 
     `settled` is (uid, resourceVersion) of the answer to a repair: the same pair is never repaired again.
-    `times` are the moments of recent repairs, oldest first.
+    `times` are the moments of recent repairs, oldest first; `writer` is the field manager that made the last one due.
     """
 
     settled: tuple[str, str] = ("", "")
     times: tuple[datetime, ...] = ()
+    writer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,8 @@ class Step:
     """One write of a provider object. `body` is what is sent (create, apply); `uid` binds apply and delete.
 
     `check_first` asks for a read before creating, because the kind is not cached in whole and a foreign object of
-    that name must stop the plan before anything is created. `repair` marks an apply that undoes drift, and `paths`
-    what had drifted.
+    that name must stop the plan before anything is created. `repair` marks an apply or a create that undoes drift, and
+    `paths` what had drifted.
     """
 
     action: StepKind
@@ -95,7 +96,6 @@ class Step:
     check_first: bool = False
     repair: bool = False
     paths: tuple[str, ...] = ()
-    manager: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ class Outcome:
     message: str = ""
     conflict: bool = False
     transient: bool = False
+    writer: str = ""  # the field manager that made a repair due, if it is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """Bringing the cluster to what was rendered: in place where it can be, else delete, wait until gone, create."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kubeairunway.decide.changes import Change, Need, find_change
+from kubeairunway.decide.changes import Change, Need, find_change, mark_lost
 from kubeairunway.decide.deletion import delete_step
 from kubeairunway.decide.existing import Primary, Recorded, find_primaries
 from kubeairunway.decide.facts import ProviderFacts
@@ -58,19 +58,22 @@ def plan_rollout(
     conflict = next((change for change in changes if change.need is Need.CONFLICT), None)
     if conflict is not None:
         return _plan_conflict(snapshot, conflict, primary, identity)
-    exists = primary.need is not Need.CREATE
     known = recorded.identity == identity and bool(recorded.kind)
+    changes = tuple(_find_lost(snapshot, change, known=known) for change in changes)
+    primary = next(change for change in changes if change.rendered.primary)
+    exists = primary.live is not None
+    contested = next(_contested(changes, snapshot.now), None)
     namespace = snapshot.deployment["metadata"]["namespace"]
-    lost = [change for change in changes if change.need is Need.CREATE and _was_recorded(snapshot, change, known=known)]
     obsolete = plan_obsolete(snapshot.owned, changes) if settled and primary.need is Need.NOTHING else ()
     return Rollout(
         identity=identity,
         steps=(*plan_steps(changes, namespace), *obsolete),
-        events=tuple(drift_events(changes, lost)),
-        conditions=tuple(_contested(changes, snapshot.now)),
+        events=tuple(drift_events(changes)),
+        conditions=(contested,) if contested else (),
+        blocked=ready(Reason.DRIFT_CONTESTED, contested.message) if contested and not exists else None,
         exists=exists,
         recorded=exists or known,
-        current=primary.need in {Need.NOTHING, Need.WAIT, Need.REPAIR},
+        current=exists and primary.need in {Need.NOTHING, Need.WAIT, Need.REPAIR},
         after=min((change.wait for change in changes if change.wait), default=None),
     )
 
@@ -126,7 +129,10 @@ def _plan_recreate(
     return Rollout(
         identity=identity,
         steps=tuple(delete_step(old) for old, _ in staying),
-        events=tuple(_recreate_event(old, paths) for old, paths in staying),
+        events=(
+            *(_recreate_event(old, paths) for old, paths in staying),
+            *_deleted_events(snapshot, going),
+        ),
         blocked=ready(Reason.RECREATING, message),
         exists=True,
         replaced=True,
@@ -149,6 +155,17 @@ def _stuck_events(snapshot: Snapshot, message: str) -> tuple[EventNote, ...]:
     if any(condition.reason == Reason.DELETION_STUCK for condition in shown):
         return ()
     return (EventNote(EVENT_WARNING, EventReason.DELETION_STUCK, message),)
+
+
+def _deleted_events(snapshot: Snapshot, going: Iterable[Primary]) -> Iterator[EventNote]:
+    """One event for a primary that somebody else asked to go."""
+    shown = carry_conditions(snapshot.deployment, {ConditionType.READY})
+    if any(condition.reason == Reason.RECREATING for condition in shown):
+        return
+    for old in going:
+        if old.uid not in snapshot.memory.deletion_tried:
+            text = f"{old.kind.name} '{old.name}' is being deleted; it is created again when it is gone"
+            yield EventNote(EVENT_WARNING, EventReason.DRIFT_DETECTED, text)
 
 
 def _recreate_event(old: Primary, paths: tuple[str, ...]) -> EventNote:
@@ -179,6 +196,13 @@ def _plan_conflict(snapshot: Snapshot, conflict: Change, primary: Change, identi
     )
 
 
+def _find_lost(snapshot: Snapshot, change: Change, *, known: bool) -> Change:
+    if change.need is not Need.CREATE or not _was_recorded(snapshot, change, known=known):
+        return change
+    repairs = snapshot.memory.repairs.get((change.rendered.kind, change.rendered.name), Repairs())
+    return mark_lost(change, repairs, snapshot.now)
+
+
 def _was_recorded(snapshot: Snapshot, change: Change, *, known: bool) -> bool:
     rendered = change.rendered
     if rendered.primary:
@@ -187,15 +211,14 @@ def _was_recorded(snapshot: Snapshot, change: Change, *, known: bool) -> bool:
     return known and {"apiVersion": rendered.api_version, "kind": rendered.kind.name, "name": rendered.name} in rows
 
 
-def _contested(changes: Iterable[Change], now: datetime) -> Iterable[Condition]:
+def _contested(changes: Iterable[Change], now: datetime) -> Iterator[Condition]:
     for change in changes:
         if change.need is Need.WAIT:
             rendered = change.rendered
             # A point in time: seconds left would differ in every pass, and be written each time.
             due = format_time(now + timedelta(seconds=change.wait))
-            text = (
-                f"Another writer keeps changing {rendered.kind.name} '{rendered.name}' at "
-                f"{', '.join(change.paths[:3])}; the next repair is due at {due}"
-            )
+            what = f"{rendered.kind.name} '{rendered.name}'"
+            where = f"deleting {what}" if change.lost else f"changing {what} at {', '.join(change.paths[:3])}"
+            who = f"Another writer ({change.writer})" if change.writer else "Another writer"
+            text = f"{who} keeps {where}; the next repair is due at {due}"
             yield Condition(ConditionType.DRIFT_CONTESTED, "True", Reason.DRIFT_CONTESTED, text)
-            return

@@ -41,14 +41,14 @@ def plan_obsolete(owned: Mapping[tuple[Kind, str], Json], changes: Iterable[Chan
             )
 
 
-def drift_events(changes: Iterable[Change], lost: Iterable[Change]) -> Iterator[EventNote]:
+def drift_events(changes: Iterable[Change]) -> Iterator[EventNote]:
     """One event per object that somebody changed or deleted."""
     for change in changes:
         if change.need is Need.REPAIR:
             shown = ", ".join(change.paths[:_SHOWN_PATHS]) + (", ..." if len(change.paths) > _SHOWN_PATHS else "")
             yield _drift(change, f"was changed at {shown}; what was asked for is applied again")
-    for change in lost:
-        yield _drift(change, "was deleted; it is created again")
+        elif change.lost and change.need is Need.CREATE:
+            yield _drift(change, "was deleted; it is created again")
 
 
 def _drift(change: Change, what: str) -> EventNote:
@@ -67,6 +67,7 @@ def _create_step(change: Change, namespace: str) -> Step:
         body=_mark_status(rendered.body, {}) if rendered.primary else rendered.body,
         primary=rendered.primary,
         check_first=not is_cached_whole(rendered.kind),
+        repair=change.lost,
     )
 
 

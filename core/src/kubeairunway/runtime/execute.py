@@ -13,6 +13,7 @@ from kubeairunway.decide.ownership import annotation, describe_owner, is_owned
 from kubeairunway.decide.plan import Outcome, Plan, Step, StepKind
 from kubeairunway.errors import ApiError, KubeError, NotLeaderError, TransportError
 from kubeairunway.model import names
+from kubeairunway.objects.managed_fields import find_writer
 from kubeairunway.objects.times import format_time
 from kubeairunway.runtime.overlay import Address, address_of
 from kubeairunway.runtime.urgency import is_urgent
@@ -233,6 +234,7 @@ class _Run:
             return _failed(step, error)
 
     async def _apply(self, step: Step, resource: Resource) -> Outcome:
+        writer = await self._find_writer(step, resource) if step.repair and step.paths else ""
         try:
             answer = await self._client.apply_in_place(resource, step.body)
         except ApiError as error:
@@ -242,7 +244,12 @@ class _Run:
             meta = dict(step.body["metadata"])
             await self._client.delete(resource, step.name, step.namespace, uid=meta.pop("uid"))
             return await self._create(replace(step, body={**step.body, "metadata": meta}), resource)
-        return self._keep(step, resource, answer)
+        return replace(self._keep(step, resource, answer), writer=writer)
+
+    async def _find_writer(self, step: Step, resource: Resource) -> str:
+        """Who made the repair due: read just before it, since afterwards the field is ours. Caches have no managers."""
+        live = await self._look(step, resource)
+        return find_writer(live, step.paths[0], but=self._client.field_manager) if isinstance(live, dict) else ""
 
     async def _create(self, step: Step, resource: Resource) -> Outcome:
         try:

@@ -142,6 +142,32 @@ def test_a_deleted_object_comes_back(running: Any) -> None:
     assert running.status["provider"]["name"] == "acme"
 
 
+def test_an_object_that_is_deleted_again_and_again_comes_back_with_growing_pauses(running: Any) -> None:
+    kind = kind_of(running, SERVER)
+    for _ in range(60):
+        running.objects.pop((kind, "llm"), None)
+        running.step()
+    created = [write for write in running.writes if write[0] == "create"]
+    assert 2 <= len(created) <= 6
+    assert running.condition("Ready") == ("False", "AnotherWriter")
+    assert "keeps deleting" in running.status["message"]
+    assert running.status["provider"]["resourceName"] == "llm"
+    assert running.plan.after is not None
+    running.step(3600)
+    assert (kind, "llm") in running.objects
+
+
+def test_a_primary_that_somebody_else_asked_to_go_is_reported_once(running: Any) -> None:
+    running.server["metadata"] |= {"deletionTimestamp": running.now.isoformat(), "finalizers": ["acme.dev/slow"]}
+    running.step()
+    running.step()
+    assert reasons(running) == ["DriftDetected"]
+    assert running.condition("Ready") == ("False", "Recreating")
+    del running.objects[kind_of(running, SERVER), "llm"]
+    running.step()
+    assert (SERVER, "llm") in {(kind.name, name) for kind, name in running.objects}
+
+
 @pytest.mark.parametrize("taken", [SERVER, "Service"])
 def test_an_object_that_is_not_ours_is_never_touched(world: Any, taken: str) -> None:
     world.step()
