@@ -106,7 +106,7 @@ def test_another_writer_is_named_a_contest_and_not_fought(desk: Any, now: Any) -
     assert done["patch", "modeldeployments/status"] <= 11, "five generations that upstream acts on, and the contest"
     rows = desk.get("md", "fight")["status"]["conditions"]
     message = next(row["message"] for row in rows if row["type"] == "DriftContested")
-    assert "Another writer (other) keeps changing InferenceSet 'fight' at spec.replicas; the next repair is due" in message
+    assert "Another writer (other) keeps changing InferenceSet 'fight' at spec.replicas; the next" in message
 
 
 FOREIGN: dict[str, tuple[str, str, dict[str, Any]]] = {
