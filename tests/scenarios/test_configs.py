@@ -86,3 +86,12 @@ async def test_a_bug_in_keeping_configs_ends_the_process(stage: Any, monkeypatch
     monkeypatch.setattr(ConfigKeeper, "keep_all", fail_later)
     settings = Settings(leader_elect=False, bind_host="127.0.0.1", bind_port=0)
     assert await asyncio.wait_for(Operator(settings, stage.registry, stage.api).run(asyncio.Event()), 10) == 1
+
+
+async def test_a_heartbeat_that_stops_is_noticed_without_any_event(stage: Any) -> None:
+    beat = format_time(datetime.now(UTC) - timedelta(seconds=100))
+    status = {"lastHeartbeat": beat, "ready": True}
+    await stage.api.put("inferenceproviderconfigs", {"metadata": {"name": "acme"}, "status": status}, namespace="")
+    async with stage.controller(only=frozenset({"core"}), heartbeat_expiry=102.0):
+        await stage.deploy()
+        await stage.until(lambda: stage.condition("ProviderSelected")[0] == "False", "nobody can run it any more")

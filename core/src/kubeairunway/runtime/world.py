@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from kubeairunway.decide.ownership import label_value, owner_uids
 from kubeairunway.decide.plan import Memory, Snapshot
@@ -15,7 +15,7 @@ from kubeairunway.runtime.kinds import OWNER, PARENT, KindWatches, Use, label_ma
 from kubeairunway.runtime.overlay import Address, Overlay, address_of, version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from kubeairunway.decide.facts import ProviderFacts
@@ -185,7 +185,7 @@ class World:
         )
         return kind if held == resource else None
 
-    def _find_children(self, deployment: Json, owned: Any) -> Iterator[tuple[Use, Resource, Json]]:  # noqa: ANN401 - objects
+    def _find_children(self, deployment: Json, owned: Iterable[Json]) -> Iterator[tuple[Use, Resource, Json]]:
         below = list(self.kinds.children())
         if not below:
             return
