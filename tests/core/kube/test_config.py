@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -175,8 +176,8 @@ async def test_a_plugin_that_hangs_holds_requests_up_for_a_while_only(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(config_module, "LOAD_SECONDS", 0.2)
-    waiting = {"command": "sleep", "args": ["5"], "apiVersion": EXEC_API, "interactiveMode": "Never"}
-    found = load_config(write(home / "k", kubeconfig({"exec": waiting})))
+    found = load_config(write(home / "k", kubeconfig(write_plugin(home, "{}"))))
+    monkeypatch.setattr(found._loader, "load_and_set", lambda _settings: asyncio.Event().wait())
     with pytest.raises(TransportError, match="no answer within 0 s"):
         await found.authorization()
 
