@@ -353,3 +353,24 @@ def test_after_close_every_call_is_refused(make_module: Any, load: Any, ask: Any
     registry.close()
     with pytest.raises(HookError, match="the registry is closed"):
         registry.render("thing", ask())
+
+
+@pytest.mark.parametrize(
+    ("claims", "message"),
+    [
+        pytest.param(
+            ((SERVICE, ""),), r"claims\[0\].kind is Service, which provider\(\) does not declare", id="undeclared"
+        ),
+        pytest.param(((THING, "No_"),), "suffix is 'No_'; use lower-case letters", id="a bad suffix"),
+        pytest.param(((THING,),), "give a pair of Kind and suffix", id="no pair"),
+        pytest.param((THING,), "a tuple of pairs in Rendering.claims", id="no tuple"),
+    ],
+)
+def test_a_claim_is_a_pair_of_a_declared_kind_and_a_suffix(
+    claims: Any, message: str, make_module: Any, load: Any, ask: Any, still_works: Works
+) -> None:
+    rendering = Rendering(thing().primary, claims=claims)
+    registry = load({"thing": make_module(render=answer("render", lambda: rendering))})
+    with pytest.raises(HookError, match=message):
+        call(registry, "render", ask())
+    still_works(registry)

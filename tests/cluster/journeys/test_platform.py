@@ -139,6 +139,19 @@ def test_an_object_of_somebody_else_is_left_alone_and_heals(desk: Any, kind: str
     desk.wait("model", seconds=5)
 
 
+def test_a_workspace_never_takes_somebody_elses_service_for_its_own(desk: Any) -> None:
+    desk.apply({"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 80}]}}, "claimed")
+    desk.deploy("claimed", **WORKSPACE)
+    stopped = desk.reads("claimed", "InProgress", reason="ResourceConflict")
+    assert "Service 'claimed' exists" in stopped["status"]["message"]
+    assert desk.kubectl("get", "workspace", "claimed", "--ignore-not-found") == ""
+    desk.kubectl("delete", "service", "claimed")
+    desk.wait("claimed", seconds=5)
+    model = {"spec": {"model": {"id": "bartowski/Qwen2.5-0.5B-Instruct-GGUF"}}}
+    desk.kubectl("patch", "md", "claimed", "--type=merge", "-p", json.dumps(model))
+    desk.wait("claimed")  # made anew beside the Service of the Workspace that went
+
+
 def test_two_deployments_never_share_a_service(desk: Any) -> None:
     desk.running("chat")
     desk.deploy("chat-api", **WORKSPACE)

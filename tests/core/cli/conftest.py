@@ -112,7 +112,7 @@ def run(packages: Path, tmp_path: Path) -> Run:
             "PYTHONPATH": str(packages),
             "HOME": str(tmp_path),
             "PYTHONWARNINGS": "error",
-            "KUBEAIRUNWAY_DISABLE_PROVIDERS": "kaito,dynamo,kuberay",
+            "KUBEAIRUNWAY_DISABLE_PROVIDERS": "kaito",
             **(env or {}),
         }
         done = subprocess.run(  # noqa: S603 - our own command

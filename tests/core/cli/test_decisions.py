@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 Make = Callable[..., dict[str, Any]]
@@ -86,8 +87,20 @@ def test_explain_lists_what_stands_in_a_losers_way_in_lines_that_fit_a_screen(ru
     lines = result.out.splitlines()
     trials = lines[lines.index("  vLLM") :]
     assert max(map(len, trials)) <= 100
-    assert "    - plain: not eligible, score 30" in trials
+    assert "    - plain: not eligible, score 30: see the errors above" in trials
     assert "to make it eligible: remove spec.env, which it does not support;" in result.out
+
+
+@pytest.mark.parametrize("spec", [{"nodeSelector": {"pool": "x"}}, {"nodeSelector": {"pool": "x"}, "image": "a:1"}])
+def test_explain_says_a_refusal_once_and_points_to_it_below(run: Any, make_deployment: Make, spec: Any) -> None:
+    document = text(make_deployment(provider={"name": "plain"}, **spec, **GPU))
+    result = run("explain", "-f", "-", "--provider", "plain", stdin=document)
+    assert result.code == 1
+    shown = " ".join(result.out.split())
+    for field in spec:
+        assert shown.count(f"does not support spec.{field}") == 1
+        assert shown.count(f"remove spec.{field}, which it does not support") == 1
+    assert f"- plain: not eligible, score 30: see the error{'s' if len(spec) > 1 else ''} above" in shown
 
 
 def test_explain_as_json_is_the_whole_decision(run: Any, make_deployment: Make) -> None:

@@ -35,6 +35,16 @@ def test_a_disabled_provider_is_listed_as_such(run: Any) -> None:
     assert states["plain"] == "Loaded"
 
 
+@pytest.mark.parametrize("command", [("providers",), ("explain", "-f", "-")], ids=["providers", "explain"])
+def test_switching_off_what_is_not_installed_is_remarked_on(run: Any, command: Any) -> None:
+    env = {"KUBEAIRUNWAY_DISABLE_PROVIDERS": "acme,acne"}
+    document = "{apiVersion: kubeairunway.ai/v1alpha1, kind: ModelDeployment, metadata: {name: a}, spec: {}}"
+    lines = run(*command, "--disable-provider", "plane", stdin=document, env=env).err.splitlines()
+    remarks = [line for line in lines if "is switched off" in line]
+    assert [line.split()[2] for line in remarks] == ["acne", "plane"]
+    assert all("not installed; installed: acme" in line and "plain" in line for line in remarks)
+
+
 def test_check_makes_the_exit_code_say_whether_all_are_loaded(run: Any) -> None:
     assert run("providers", "--check").code == 1
     assert run("providers", "--check", "--provider", "acme", "--provider", "plain").code == 0

@@ -177,12 +177,19 @@ def test_every_mistake_is_told_at_once() -> None:
     assert [problem.path for problem in problems] == ["spec.model.id", "spec.engine.type", "spec.scaling.replicas"]
 
 
+def test_a_field_that_does_not_exist_hides_no_value_of_a_wrong_type() -> None:
+    spec = {"modle": {}, "scaling": {"replicas": "two"}, "resources": {"gpu": {"cout": 1, "count": "many"}}}
+    paths = ["spec.modle", "spec.resources.gpu.cout", "spec.scaling.replicas", "spec.resources.gpu.count"]
+    assert [problem.path for problem in read_deployment(document(spec))[1]] == paths
+    _, problems = read_provider_config(config({"disabled": "yes", "setings": {}}))
+    assert [problem.path for problem in problems] == ["spec.setings", "spec.disabled"]
+
+
 def test_a_provider_config_is_read_as_strictly() -> None:
     rule = {"name": "r", "condition": "true", "priority": 101}
     _, problems = read_provider_config(config({"selectionRules": [rule, {"name": "r"}], "disabeld": True}))
-    assert {problem.path for problem in problems} == {"spec.selectionRules[1]", "spec.disabeld"}
-    _, problems = read_provider_config(config({"selectionRules": [rule]}))
-    assert [problem.path for problem in problems] == ["spec.selectionRules[0].priority"]
+    rules = {f"spec.selectionRules[{place}" for place in ("0].priority", "1]", "1].condition")}
+    assert {problem.path for problem in problems} == {*rules, "spec.disabeld"}
     read, problems = read_provider_config(config({"autoSelect": False, "settings": {"image": "x"}}))
     assert problems == ()
     assert read is not None

@@ -144,8 +144,8 @@ def make_module() -> types.ModuleType:
     return module
 
 
-def load_state(directory: Path, *, release: tuple[str, ...] = ()) -> Package:
-    registry = load_registry(modules={"thing": make_module()}, crash_notes=directory, release=release)
+def load_state(directory: Path) -> Package:
+    registry = load_registry(modules={"thing": make_module()}, crash_notes=directory)
     registry.close()
     return registry.packages[0]
 
@@ -177,12 +177,6 @@ def test_a_quarantined_provider_stays_out_and_the_reason_says_how_to_lift_it(tmp
 
 def test_deleting_the_note_lifts_a_quarantine(tmp_path: Path) -> None:
     accuse(tmp_path).unlink()
-    assert load_state(tmp_path).state is LoadState.LOADED
-
-
-def test_a_release_lifts_a_quarantine_for_good(tmp_path: Path) -> None:
-    accuse(tmp_path)
-    assert load_state(tmp_path, release=("thing",)).state is LoadState.LOADED
     assert load_state(tmp_path).state is LoadState.LOADED
 
 

@@ -14,7 +14,7 @@ from kubeairunway.model.spec import ENGINE_TITLES
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from kubeairunway.model import Problem
 
@@ -42,7 +42,7 @@ def describe_case(case: Case, *, with_spec: bool = False) -> Iterator[str]:
     for problem in case.problems:
         yield f"  {'warning' if problem.warning else 'error'}: {case.locate(problem)}: {_say(problem)}"
     if decision is not None:
-        if decision.explanation.message not in verdict:
+        if decision.explanation.message not in verdict and not _is_said(decision.explanation.message, case.problems):
             yield f"  {decision.explanation.message}"
         for line in _describe_trials(decision.explanation, frozenset(case.problems)):
             yield from _wrap(line)
@@ -63,6 +63,13 @@ def _verdict(case: Case) -> str:
         return f"refused: {case.preview.obstacle or 'no provider runs it'}"
     engine = ENGINE_TITLES[decision.engine] if decision.engine else "no engine"
     return f"{decision.provider} runs it on {engine}{' (kept)' if decision.kept else ''}"
+
+
+def _is_said(text: str, problems: Iterable[Problem]) -> bool:
+    """Whether a text is made of nothing but these problems."""
+    for problem in problems:
+        text = text.replace(problem.message, "")
+    return not text.strip("; ")
 
 
 def _wrap(line: str) -> list[str]:
@@ -90,8 +97,11 @@ def _describe_candidate(candidate: Candidate, shown: frozenset[Problem], *, won:
     verdict = "chosen" if won else "eligible" if candidate.eligible else "not eligible"
     score = "" if candidate.score is None else f", score {candidate.score}"
     origin = " (administrator)" if candidate.administrator else ""
-    listed = sum(not problem.warning for problem in candidate.problems) > 1  # each on a line of its own below
-    why = "" if listed else f": {candidate.message}"
+    errors = [problem for problem in candidate.problems if not problem.warning]
+    many = len(errors) > 1  # each on a line of its own, above or below
+    why = "" if many else f": {candidate.message}"
+    if errors and shown.issuperset(errors):
+        why = f": see the error{'s' if many else ''} above"
     yield f"    {'*' if won else '-'} {candidate.provider}: {verdict}{score}{origin}{why}"
     for rule in candidate.rules:
         yield f"        {_describe_rule(rule)}"

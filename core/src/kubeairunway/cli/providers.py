@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeairunway.cli.exit_codes import ExitCode
-from kubeairunway.cli.output import format_table, format_values, write
+from kubeairunway.cli.output import format_table, format_values, note, write
 from kubeairunway.errors import SettingsError
 from kubeairunway.plugin.registry import LoadState, Package, load_registry
 
@@ -37,6 +37,8 @@ def load_packages(options: argparse.Namespace) -> tuple[Package, ...]:
         crash_notes=Path(options.crash_notes).expanduser() if options.crash_notes else None,
     )
     registry.close()
+    for remark in registry.remarks:
+        note(remark)
     return registry.packages
 
 

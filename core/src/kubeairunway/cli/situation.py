@@ -149,6 +149,8 @@ def package_facts(registry: Registry) -> dict[str, PackageFacts]:
 
 def _load_providers(options: argparse.Namespace) -> Registry:
     registry = load_registry(disabled=options.disable_provider, only=options.provider or None)
+    for remark in registry.remarks:
+        note(remark)
     known = {package.name for package in registry.packages}
     for name in options.provider:
         if name not in known:

@@ -68,6 +68,10 @@ class Snapshot:
     deletion_limit: float = 300.0  # seconds from deletionTimestamp until the finalizer goes
 
 
+Claim = tuple[Kind, str, str]
+"""Kind, apiVersion and name of an object that upstream will make below a primary."""
+
+
 class StepKind(StrEnum):
     """What one step does to one object."""
 
@@ -82,7 +86,8 @@ class Step:
 
     `check_first` asks for a read before creating, because the kind is not cached in whole and a foreign object of
     that name must stop the plan before anything is created. `repair` marks an apply or a create that undoes drift, and
-    `paths` what had drifted.
+    `paths` what had drifted. `claims` are looked up before anything is created, too: one that is there and neither ours
+    nor below an object of this kind and name is a conflict.
     """
 
     action: StepKind
@@ -94,6 +99,7 @@ class Step:
     uid: str = ""
     primary: bool = False
     check_first: bool = False
+    claims: tuple[Claim, ...] = ()
     repair: bool = False
     paths: tuple[str, ...] = ()
 

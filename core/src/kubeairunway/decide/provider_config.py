@@ -9,7 +9,7 @@ from typing import Any
 from kubeairunway.decide.facts import ActiveRule, ProviderFacts
 from kubeairunway.model.problems import Problem
 from kubeairunway.model.reasons import ConfigCondition, ConfigReason
-from kubeairunway.objects.conditions import Condition, merge_conditions
+from kubeairunway.objects.conditions import Condition, find_condition, merge_conditions
 from kubeairunway.objects.resources import Json
 from kubeairunway.objects.times import format_time, parse_time
 from kubeairunway.plugin import Kind, Provider, Rule
@@ -215,22 +215,25 @@ def config_status(
     upstream: Upstream,
     *,
     rule_errors: Mapping[str, str],
+    hook_errors: Mapping[str, str] | None,
     now: datetime,
     beat: bool,
 ) -> Json | None:
     """The status of a provider's config; None when it stands already and no heartbeat is due.
 
-    `rule_errors` has the error of each rule in force that failed, by name. With `beat` the heartbeat is renewed.
+    `rule_errors` has the error of each rule in force that failed, by name; `hook_errors` the last one of each hook
+    that fails, None while it is too early to tell. With `beat` the heartbeat is renewed.
     """
     before: Mapping[str, Any] = config.get("status") or {}
     facts = read_facts(config["metadata"]["name"], package, config, upstream, None)
     generation = int(config["metadata"].get("generation") or 0)
+    conditions = _config_conditions(facts, upstream, rule_errors)
+    if package.provider is not None:
+        conditions.append(_hooks_condition(hook_errors, before.get("conditions"), renew=beat))
     status: Json = {
         "observedGeneration": generation,
         "ready": facts.ready and not facts.problems,
-        "conditions": merge_conditions(
-            _config_conditions(facts, upstream, rule_errors), before.get("conditions"), generation=generation, now=now
-        ),
+        "conditions": merge_conditions(conditions, before.get("conditions"), generation=generation, now=now),
     }
     if package.provider is not None:
         status["version"] = package.version
@@ -292,6 +295,17 @@ def _config_conditions(facts: ProviderFacts, upstream: Upstream, rule_errors: Ma
         )
     )
     return rows
+
+
+def _hooks_condition(errors: Mapping[str, str] | None, before: object, *, renew: bool) -> Condition:
+    """Hooks that fail differ in their words with every deployment: new words wait for the next heartbeat."""
+    shown = find_condition(before, ConfigCondition.HOOKS_HEALTHY)
+    if shown is not None and shown["status"] == "False" and (errors is None or (errors and not renew)):
+        return Condition(ConfigCondition.HOOKS_HEALTHY, "False", shown["reason"], shown["message"])
+    text = "; ".join(f"hook {hook}: {error}" for hook, error in sorted((errors or {}).items()))
+    return _condition(
+        ConfigCondition.HOOKS_HEALTHY, not errors, ConfigReason.HOOK_FAILED, ConfigReason.HOOKS_HEALTHY, text
+    )
 
 
 def _operator_condition(provider: Provider, upstream: Upstream) -> Condition:

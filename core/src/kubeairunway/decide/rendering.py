@@ -1,12 +1,13 @@
 """From a provider's Rendering to complete objects: names, labels, owner, and the marks that later passes read."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from kubeairunway.decide.ownership import label_value, owner_reference
+from kubeairunway.decide.plan import Claim
 from kubeairunway.model import names
 from kubeairunway.model.problems import Problem
 from kubeairunway.model.spec import Spec
@@ -24,6 +25,7 @@ class Rendered:
     name: str
     body: Json
     primary: bool = False
+    claims: tuple[Claim, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -42,9 +44,10 @@ def render_objects(
 ) -> tuple[Rendered, ...]:
     """All objects in the order in which they are written; the primary is the one marked so."""
     complete = _Completion(deployment, provider, request)
+    claims = tuple((kind, complete.api_version(kind), complete.name(suffix)) for kind, suffix in rendering.claims)
     return (
         *(complete(manifest) for manifest in rendering.before),
-        complete(rendering.primary, primary=True),
+        replace(complete(rendering.primary, primary=True), claims=claims),
         *(complete(manifest) for manifest in rendering.after),
     )
 
@@ -78,12 +81,20 @@ class _Completion:
             names.MODEL_SOURCE: request.spec.model.source,
         }
 
+    def api_version(self, kind: Kind) -> str:
+        """The apiVersion in which a kind is written."""
+        version = self._request.versions[kind]
+        return f"{kind.group}/{version}" if kind.group else version
+
+    def name(self, suffix: str) -> str:
+        """The name of an object with that suffix."""
+        return f"{self._request.name}-{suffix}" if suffix else self._request.name
+
     def __call__(self, manifest: Manifest, *, primary: bool = False) -> Rendered:
         kind = manifest.kind
-        version = self._request.versions[kind]
-        name = f"{self._request.name}-{manifest.suffix}" if manifest.suffix else self._request.name
+        name = self.name(manifest.suffix)
         body = {
-            "apiVersion": f"{kind.group}/{version}" if kind.group else version,
+            "apiVersion": self.api_version(kind),
             "kind": kind.name,
             "metadata": {
                 "name": name,

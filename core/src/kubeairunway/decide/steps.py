@@ -68,6 +68,7 @@ def _create_step(change: Change, namespace: str) -> Step:
         primary=rendered.primary,
         check_first=not is_cached_whole(rendered.kind),
         repair=change.lost,
+        claims=rendered.claims,
     )
 
 

@@ -87,20 +87,22 @@ def read_deployment(doc: object) -> tuple[Deployment | None, tuple[Problem, ...]
 
     Rules about how fields go together are not looked at here.
     """
-    problems = tuple(_check_document(doc, MODEL_DEPLOYMENT, Spec))
-    if problems or not isinstance(doc, dict):
-        return None, problems
-    _, problems = _parse(Spec, doc.get("spec"), strict=True)
-    return (None if problems else Deployment.from_object(doc)), problems
+    problems = _find_problems(doc, MODEL_DEPLOYMENT, Spec)
+    return (Deployment.from_object(doc) if isinstance(doc, dict) and not problems else None), problems
 
 
 def read_provider_config(doc: object) -> tuple[ProviderConfig | None, tuple[Problem, ...]]:
     """Read an InferenceProviderConfig from a user's document; None if a problem keeps it from being read."""
-    problems = tuple(_check_document(doc, PROVIDER_CONFIG, ProviderConfigSpec))
-    if problems or not isinstance(doc, dict):
-        return None, problems
-    _, problems = _parse(ProviderConfigSpec, doc.get("spec"), strict=True)
-    return (None if problems else ProviderConfig.from_object(doc)), problems
+    problems = _find_problems(doc, PROVIDER_CONFIG, ProviderConfigSpec)
+    return (ProviderConfig.from_object(doc) if isinstance(doc, dict) and not problems else None), problems
+
+
+def _find_problems(doc: object, kind: str, spec: type[Model]) -> tuple[Problem, ...]:
+    """All that is wrong with a document at once; a spec of another kind has nothing to be measured by."""
+    problems = tuple(_check_document(doc, kind, spec))
+    if not isinstance(doc, dict) or doc.get("kind") != kind:
+        return problems
+    return (*problems, *_parse(spec, doc.get("spec"), strict=True)[1])
 
 
 def _parse(model: type[M], value: object, *, strict: bool = False) -> tuple[M | None, tuple[Problem, ...]]:

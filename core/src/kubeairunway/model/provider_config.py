@@ -43,7 +43,8 @@ class ProviderConfigSpec(Model):
     disabled: bool = Field(False, description="Keep new deployments away; what runs goes on.")
     settings: JsonMap = Field(
         default_factory=empty_map,
-        description="Settings of the package, checked against status.declared.settingsSchema.",
+        description="Settings of the package, checked against status.declared.settingsSchema. A change renders every "
+        "deployment of this provider anew, and makes those anew whose objects cannot take it in place.",
     )
     selection_rules: Annotated[tuple[SelectionRule, ...], Field(max_length=32)] = Field(
         (), description="Rules, keyed by name.", json_schema_extra=list_map("name")

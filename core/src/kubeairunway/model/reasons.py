@@ -95,6 +95,7 @@ class ConfigCondition(Word):
     SETTINGS_VALID = "SettingsValid", "spec.settings is what the package takes."
     CRDS_SERVED = "KindsServed", "The cluster serves every kind that it needs."
     OPERATOR_READY = "OperatorReady", "The upstream operator runs."
+    HOOKS_HEALTHY = "HooksHealthy", "The package's hooks answer; Ready does not depend on it."
 
 
 class ConfigReason(Word):
@@ -114,3 +115,5 @@ class ConfigReason(Word):
     RULES_VALID = "RulesValid", "RulesValid: none failed"
     SETTINGS_INVALID = "SettingsInvalid", "Ready, SettingsValid: spec.settings has errors"
     SETTINGS_VALID = "SettingsValid", "SettingsValid: it has none"
+    HOOK_FAILED = "HookFailed", "HooksHealthy: a hook raised, overran or returned nonsense, and did not succeed since"
+    HOOKS_HEALTHY = "HooksHealthy", "HooksHealthy: none failed, or each succeeded since"

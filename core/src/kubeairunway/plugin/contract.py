@@ -171,11 +171,14 @@ class Rendering:
     """All objects of one deployment; what an earlier rendering had and this lacks is deleted.
 
     `primary` carries readiness, and on deletion the core waits for it alone. `before` must exist before it does.
+    `claims` names objects, by kind and suffix, that upstream will make below the primary: where one of somebody else's
+    has that name already, upstream would take it for its own, so nothing is created and the conflict is reported.
     """
 
     primary: Manifest
     before: tuple[Manifest, ...] = ()
     after: tuple[Manifest, ...] = ()
+    claims: tuple[tuple[Kind, str], ...] = ()
 
 
 class State(StrEnum):

@@ -56,7 +56,8 @@ def _digest_request(request: Request) -> bytes:
 
 
 def _digest_rendering(rendering: Rendering) -> bytes:
-    return _digest([_spell(item) for item in (*rendering.before, None, rendering.primary, None, *rendering.after)])
+    parts = [_spell(item) for item in (*rendering.before, None, rendering.primary, None, *rendering.after)]
+    return _digest([parts, [[kind.group, kind.name, suffix] for kind, suffix in rendering.claims]])
 
 
 def _spell(manifest: Manifest | None) -> Any:  # noqa: ANN401 - JSON

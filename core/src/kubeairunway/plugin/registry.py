@@ -5,7 +5,7 @@ Whatever a package does wrong ends as a `Package` with a state and a reason, or 
 
 import inspect
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from enum import StrEnum
@@ -90,9 +90,16 @@ class Registry:
     """All packages and how to call the loaded ones; implements `HookCalls`. Made by `load_registry`."""
 
     def __init__(
-        self, packages: tuple[Package, ...], loaded: Mapping[str, _Loaded], notes: CrashNotes | None = None
+        self,
+        packages: tuple[Package, ...],
+        loaded: Mapping[str, _Loaded],
+        notes: CrashNotes | None = None,
+        *,
+        remarks: tuple[str, ...] = (),
     ) -> None:
+        """`remarks` says what was asked for and means nothing, such as switching off what is not installed."""
         self.packages = packages
+        self.remarks = remarks
         self.providers: Mapping[str, Provider] = MappingProxyType(
             {package.name: package.provider for package in packages if package.provider is not None}
         )
@@ -172,24 +179,21 @@ def load_registry(
     deadline: float = DEADLINE,
     import_deadline: float = IMPORT_DEADLINE,
     crash_notes: Path | None = None,
-    release: Collection[str] = (),
     only: Collection[str] | None = None,
     modules: Mapping[str, object] | None = None,
 ) -> Registry:
     """Find, import and check every installed provider; a broken one is a `Package` with a reason.
 
     `disabled` adds to what KUBEAIRUNWAY_DISABLE_PROVIDERS says. `deadline` and `import_deadline` are seconds.
-    `crash_notes` is a directory that outlives the process (notes.py); `release` names providers whose quarantine
-    ends now. `only` leaves all other packages out, as if they were not installed. `modules` replaces what is
-    installed. Raises SettingsError when `crash_notes` cannot be used.
+    `crash_notes` is a directory that outlives the process (notes.py). `only` leaves all other packages out, as if they
+    were not installed. `modules` replaces what is installed. Raises SettingsError when `crash_notes` cannot be used.
     """
     candidates = find_candidates() if modules is None else wrap_modules(modules)
-    candidates = tuple(candidate for candidate in candidates if only is None or candidate.name in only)
     off = frozenset(disabled) | read_disabled()
+    remarks = tuple(_find_unknown(off, candidates))
+    candidates = tuple(candidate for candidate in candidates if only is None or candidate.name in only)
     notes = None
     if crash_notes is not None:
-        for name in release:
-            lift_quarantine(crash_notes, name)
         notes = CrashNotes.open(crash_notes)
     if notes is not None:
         notes.reserve(len(candidates))
@@ -207,7 +211,14 @@ def load_registry(
             guard.close()
         else:
             loaded[candidate.name] = found
-    return Registry(tuple(packages), MappingProxyType(loaded), notes)
+    return Registry(tuple(packages), MappingProxyType(loaded), notes, remarks=remarks)
+
+
+def _find_unknown(off: frozenset[str], candidates: tuple[Candidate, ...]) -> Iterator[str]:
+    installed = [candidate.name for candidate in candidates]
+    for name in sorted(off.difference(installed)):
+        known = ", ".join(installed) or "none"
+        yield f"provider {name} is switched off by flag or environment, but not installed; installed: {known}"
 
 
 def _reason_not_to_import(

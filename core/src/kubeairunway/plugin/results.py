@@ -80,7 +80,13 @@ def check_rendering(value: object, kinds: Mapping[tuple[str, str], Kind]) -> Ren
         for side, many in (("before", rendering.before), ("after", rendering.after))
     )
     _check_distinct((*before, primary, *after))
-    return Rendering(primary, before, after)
+    claims = tuple(
+        _check_claim(item, f"Rendering.claims[{index}]", kinds)
+        for index, item in enumerate(
+            _items(rendering.claims, tuple, "a tuple of pairs in Rendering.claims", MAX_OBJECTS)
+        )
+    )
+    return Rendering(primary, before, after, claims)
 
 
 def check_report(value: object) -> Report:
@@ -108,24 +114,39 @@ def check_report(value: object) -> Report:
     )
 
 
-def _check_manifest(value: object, place: str, kinds: Mapping[tuple[str, str], Kind]) -> Manifest:
-    manifest = _instance(value, Manifest, f"a Manifest in {place}")
-    rendered = manifest.kind
-    kind = kinds.get((rendered.group, rendered.name)) if isinstance(rendered, Kind) else None
+def _check_claim(value: tuple[object, ...], place: str, kinds: Mapping[tuple[str, str], Kind]) -> tuple[Kind, str]:
+    if len(value) != 2:  # noqa: PLR2004 - a pair
+        raise UnusableError(f"{place} is {_show(value)}; give a pair of Kind and suffix")
+    kind = _check_kind(value[0], place, kinds)
+    return kind, _check_suffix(value[1], f"{place} ({kind.name})")
+
+
+def _check_kind(value: object, place: str, kinds: Mapping[tuple[str, str], Kind]) -> Kind:
+    kind = kinds.get((value.group, value.name)) if isinstance(value, Kind) else None
     if kind is None:
         names = ", ".join(sorted(known.name for known in kinds.values()))
-        shown = rendered.name if isinstance(rendered, Kind) else _show(rendered)
+        shown = value.name if isinstance(value, Kind) else _show(value)
         raise UnusableError(f"{place}.kind is {shown}, which provider() does not declare; use one of: {names}")
-    place = f"{place} ({kind.name})"
-    suffix = _text(manifest.suffix, f"{place}.suffix")
+    return kind
+
+
+def _check_suffix(value: object, place: str) -> str:
+    suffix = _text(value, f"{place}.suffix")
     if suffix and not _SUFFIX.fullmatch(suffix):
         raise UnusableError(
             f"{place}.suffix is {suffix!r}; use lower-case letters, digits and inner hyphens, at most 63"
         )
+    return suffix
+
+
+def _check_manifest(value: object, place: str, kinds: Mapping[tuple[str, str], Kind]) -> Manifest:
+    manifest = _instance(value, Manifest, f"a Manifest in {place}")
+    kind = _check_kind(manifest.kind, place, kinds)
+    place = f"{place} ({kind.name})"
     return Manifest(
         kind,
         _check_body(manifest.body, f"{place}.body"),
-        suffix,
+        _check_suffix(manifest.suffix, place),
         _check_metadata(manifest.labels, f"{place}.labels", _check_label),
         _check_metadata(manifest.annotations, f"{place}.annotations", _text),
     )

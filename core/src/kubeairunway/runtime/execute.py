@@ -190,7 +190,7 @@ class _Run:
                 self.settled = False
                 return
             pairs.append((step, resource))
-        if not await self._check_first(pairs):
+        if not await self._check_first(pairs, resolve):
             return
         for step, resource in pairs:
             outcome = await self._try(step, resource, moment)
@@ -199,12 +199,22 @@ class _Run:
                 self.settled = False
                 return
 
-    async def _check_first(self, pairs: list[tuple[Step, Resource]]) -> bool:
-        checked = [pair for pair in pairs if pair[0].action is StepKind.CREATE and pair[0].check_first]
-        found = await asyncio.gather(*(self._look(step, resource) for step, resource in checked))
-        for (step, resource), answer in zip(checked, found, strict=True):
+    async def _check_first(
+        self, pairs: list[tuple[Step, Resource]], resolve: Callable[[Step], Resource | None]
+    ) -> bool:
+        looks: list[tuple[Step, Resource, Step | None]] = [
+            (step, resource, None) for step, resource in pairs if step.check_first
+        ]
+        for step, _ in pairs:
+            for kind, api_version, name in step.claims:
+                claim = replace(step, kind=kind, api_version=api_version, name=name, claims=())
+                resource = resolve(claim)
+                if resource is not None:
+                    looks.append((claim, resource, step))
+        found = await asyncio.gather(*(self._look(step, resource) for step, resource, _ in looks))
+        for (step, resource, above), answer in zip(looks, found, strict=True):
             outcome = answer if isinstance(answer, Outcome) else None
-            if isinstance(answer, dict) and not is_owned(answer, self._uid):
+            if isinstance(answer, dict) and not is_owned(answer, self._uid) and not (above and is_below(answer, above)):
                 outcome = self._conflict(step, resource, answer)
             if outcome is not None:
                 self.outcomes.append(outcome)
@@ -297,6 +307,12 @@ class _Run:
     def _conflict(self, step: Step, resource: Resource, live: Json) -> Outcome:
         self.conflict = (resource, live)
         return Outcome(step, obj=live, error="Conflict", message=describe_owner(live), conflict=True)
+
+
+def is_below(obj: Json, above: Step) -> bool:
+    """Whether an object belongs to one of a step's kind and name, be it an earlier one that is gone by now."""
+    wanted = (above.kind.name, above.name)
+    return any((row.get("kind"), row.get("name")) == wanted for row in obj["metadata"].get("ownerReferences") or ())
 
 
 def _failed(step: Step, error: KubeError) -> Outcome:

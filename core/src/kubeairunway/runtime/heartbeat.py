@@ -19,6 +19,7 @@ from kubeairunway.runtime.world import CONFIGS
 if TYPE_CHECKING:
     from kubeairunway.kube.client import Client
     from kubeairunway.objects.resources import Json
+    from kubeairunway.runtime.hook_errors import HookErrors
     from kubeairunway.runtime.overlay import Overlay
     from kubeairunway.runtime.providers import Directory
     from kubeairunway.runtime.rules import RuleErrors
@@ -32,13 +33,21 @@ class ConfigKeeper:
     """Writes the configs of this process's providers; only a leader runs it."""
 
     def __init__(
-        self, client: Client, directory: Directory, overlay: Overlay, *, heartbeat: float, rules: RuleErrors
+        self,
+        client: Client,
+        directory: Directory,
+        overlay: Overlay,
+        *,
+        heartbeat: float,
+        rules: RuleErrors,
+        hooks: HookErrors,
     ) -> None:
         self._client = client
         self._directory = directory
         self._overlay = overlay
         self._heartbeat = heartbeat
         self._rules = rules
+        self._hooks = hooks
         self._wake = asyncio.Event()
         self._written: dict[str, tuple[str, str]] = {}
         self._backoffs: dict[str, Backoff] = {}
@@ -95,6 +104,7 @@ class ConfigKeeper:
             config,
             self._directory.upstream(name),
             rule_errors=self._rules.of(name, texts),
+            hook_errors=self._hooks.of(name),
             now=now,
             beat=left <= 0,
         )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kubeairunway.model.problems import Problem
     from kubeairunway.plugin import Bid, Observed, Rendering, Report, Request
     from kubeairunway.plugin.calls import HookCalls
+    from kubeairunway.runtime.hook_errors import HookErrors
     from kubeairunway.runtime.telemetry import Telemetry
 
 R = TypeVar("R")
@@ -23,9 +24,10 @@ R = TypeVar("R")
 class MeasuredCalls:
     """HookCalls that note how long each call took and whether it failed; called from several threads."""
 
-    def __init__(self, calls: HookCalls, telemetry: Telemetry) -> None:
+    def __init__(self, calls: HookCalls, telemetry: Telemetry, errors: HookErrors) -> None:
         self._calls = calls
         self._telemetry = telemetry
+        self._errors = errors
 
     def validate(self, provider: str, request: Request) -> tuple[Problem, ...]:
         """See HookCalls."""
@@ -47,10 +49,14 @@ class MeasuredCalls:
         started = time.perf_counter()
         failure: PluginError | None = None
         try:
-            return call()
+            result = call()
         except PluginError as error:
             failure = error
+            self._errors.fail(provider, hook, error.reason)
             raise
+        else:
+            self._errors.succeed(provider, hook)
+            return result
         finally:
             self._telemetry.hooked(provider, hook, time.perf_counter() - started, failure)
 

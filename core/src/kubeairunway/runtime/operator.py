@@ -21,6 +21,7 @@ from kubeairunway.runtime.controller import Controller
 from kubeairunway.runtime.execute import Executor
 from kubeairunway.runtime.health import HealthServer
 from kubeairunway.runtime.heartbeat import ConfigKeeper
+from kubeairunway.runtime.hook_errors import HookErrors
 from kubeairunway.runtime.kinds import KindWatches
 from kubeairunway.runtime.leadership import Leadership
 from kubeairunway.runtime.logs import set_up_logging
@@ -109,6 +110,8 @@ class Operator:
             level = logging.INFO if package.provider is not None else logging.WARNING
             text = f"package {package.name} {package.version}: {package.state}"
             log.log(level, "%s %s", text, package.reason, extra={"provider": package.name})
+        for remark in registry.remarks:
+            log.warning("%s", remark)
 
     async def run(self, stop: asyncio.Event) -> int:
         """Work until `stop` is set; returns 0, or 1 when a bug ended it."""
@@ -199,15 +202,18 @@ class Operator:
             on_change=self._on_facts,
         )
         self._expressions = Expressions()
-        self._rules = rules = RuleErrors(self._expressions, self._on_rules, self.telemetry.rule_failed)
-        self._keeper = ConfigKeeper(client, self._directory, self._overlay, heartbeat=settings.heartbeat, rules=rules)
+        self._rules = rules = RuleErrors(self._expressions, self._on_trouble, self.telemetry.rule_failed)
+        self._hooks = hooks = HookErrors(self._on_trouble)
+        self._keeper = ConfigKeeper(
+            client, self._directory, self._overlay, heartbeat=settings.heartbeat, rules=rules, hooks=hooks
+        )
         self._recorder = EventRecorder(client, "kubeairunway-controller", settings.identity)
         self._controller = Controller(
             settings,
             self._world,
             self._directory,
             Executor(client, self._world, self._discovery),
-            MeasuredCalls(self._registry, self.telemetry),
+            MeasuredCalls(self._registry, self.telemetry, hooks),
             self._expressions,
             recorder=self._recorder,
             rules=rules,
@@ -231,6 +237,7 @@ class Operator:
         self._directory.leading = True
         self.telemetry.set_leading(leading=True)
         self._recorder.start()
+        self._hooks.begin()
         self._directory.update()
         await self._keeper.keep_all()
         self._directory.update()
@@ -277,7 +284,7 @@ class Operator:
             self._directory.update()
             self._keeper.wake()
 
-    def _on_rules(self) -> None:
+    def _on_trouble(self) -> None:
         self._keeper.wake()
 
     def _on_facts(self, names: frozenset[str]) -> None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from kubeairunway.decide.provider_config import PackageFacts, Upstream, read_facts
+from kubeairunway.model.reasons import ConfigReason
 from kubeairunway.objects.times import parse_time
 from kubeairunway.plugin.registry import LoadState
 from kubeairunway.runtime.world import CONFIGS
@@ -57,6 +58,7 @@ class Directory:
         self._on_change = on_change
         self._expiry = timedelta(seconds=settings.heartbeat_expiry)
         self._timer: asyncio.TimerHandle | None = None
+        self._untold: frozenset[str] = frozenset()
         self.facts: Mapping[str, ProviderFacts] = MappingProxyType({})
         self.epoch = 0
         self.leading = False
@@ -121,15 +123,24 @@ class Directory:
         facts = {name: self._read(name, now) for name in self.names()}
         changed = frozenset(name for name in (*facts, *self.facts) if facts.get(name) != self.facts.get(name))
         self._set_timer(now)
+        self._tell(facts, changed | self._untold)
         if not changed:
             return
         self.facts = MappingProxyType(facts)
         self.epoch += 1
-        for name in sorted(changed):
+        self._on_change(changed)
+
+    def _tell(self, facts: Mapping[str, ProviderFacts], names: frozenset[str]) -> None:
+        untold = set()
+        for name in sorted(names):
             fact = facts.get(name)
+            new = name not in self.facts or name in self._untold
+            if new and fact is not None and fact.reason == ConfigReason.HEARTBEAT_EXPIRED and not self.leading:
+                untold.add(name)  # this process has only just started, and is perhaps the one to look after it
+                continue
             state = "gone" if fact is None else "ready" if fact.usable else f"not usable: {fact.message or fact.reason}"
             log.info("provider %s is %s", name, state, extra={"provider": name})
-        self._on_change(changed)
+        self._untold = frozenset(untold)
 
     def _read(self, name: str, now: datetime) -> ProviderFacts:
         own = self.leading and self.keeps(name)

@@ -27,7 +27,8 @@ def render_deployment(request: Request) -> Rendering:
     before = (Manifest(CONFIG_MAP, {"data": {CONFIG_KEY: config}}, name_config(config)),) if config else ()
     inference = _preset(request, config) if request.spec.engine.type == "vllm" else {"template": _pod_template(request)}
     if choose_kind(request) == WORKSPACE:
-        return Rendering(_workspace(request, inference), before=before)
+        # KAITO makes a Service of the Workspace's name, and takes any that is there for its own.
+        return Rendering(_workspace(request, inference), before=before, claims=((SERVICE, ""),))
     return Rendering(_inference_set(request, inference), before=before, after=(_service(request),))
 
 

@@ -58,6 +58,7 @@ class Hooks:
     fail: set[str] = field(default_factory=set)
     with_service: bool = True
     generation: bool = True
+    claims: tuple[tuple[Kind, str], ...] = ()
 
     def _check(self, provider: str, hook: str) -> None:
         if hook in self.fail:
@@ -80,7 +81,7 @@ class Hooks:
         body = {"spec": {"model": spec.model.id, "replicas": spec.scaling.replicas, "memory": "1Gi"}}
         body["spec"]["gpus"] = spec.resources.gpu.count
         after = (Manifest(SERVICE, {"spec": {"ports": [{"port": 80}]}}, suffix="api"),) if self.with_service else ()
-        return Rendering(Manifest(kind, body), after=after)
+        return Rendering(Manifest(kind, body), after=after, claims=self.claims)
 
     def status(self, provider: str, request: Request, observed: Observed) -> Report:
         self._check(provider, "status")

@@ -211,3 +211,15 @@ def test_a_name_longer_than_upstream_bears_is_refused_before_anything_is_created
     assert world.objects == {}
     assert world.condition("ProviderCompatible") == ("False", "IncompatibleConfiguration")
     assert "at least 1 shorter" in world.status["message"]
+
+
+def test_what_upstream_will_make_is_claimed_when_the_primary_is_created_and_never_again(world: Any) -> None:
+    world.hooks.claims = ((SERVICE, ""),)
+    world.step()
+    claims = {step.name: step.claims for step in world.plan.steps}
+    assert claims == {"llm": ((SERVICE, "v1", "llm"),), "llm-api": ()}
+    world.upstream(phase="Serving", ready=1)
+    world.settle()
+    world.spec(scaling={"replicas": 2})
+    world.step()
+    assert [step.claims for step in world.plan.steps] == [()]
