@@ -71,3 +71,14 @@ async def test_a_hanging_hook_holds_up_nobody_else_and_its_deployment_recovers(
         await stage.until(lambda: stage.phase("fine") == "Deploying", "the other provider works", seconds=2)
         gate.set()
         await stage.until(lambda: stage.phase("hangs") == "Deploying", "it recovers by itself")
+
+
+async def test_the_log_warns_of_switching_off_what_is_not_installed(
+    acme_module: Any, make_stage: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = load_registry(modules={"acme": acme_module}, disabled={"acne"})
+    async with make_stage(registry).controller():
+        pass
+    registry.close()
+    expected = "provider acne is switched off by flag or environment, but not installed; installed: acme"
+    assert expected in [record.message for record in caplog.records if record.levelname == "WARNING"]
