@@ -67,6 +67,11 @@ def test_a_set_gets_a_service_of_ours_and_a_workspace_has_kaitos(engines: dict[s
     assert kubeairunway_kaito.render(engines[engine](overrides=Overrides(resource="Workspace"))).after == ()
 
 
+def test_a_workspace_claims_the_service_of_its_name(vllm: Maker) -> None:
+    assert kubeairunway_kaito.render(vllm(overrides=Overrides(resource="Workspace"))).claims == ((SERVICE, ""),)
+    assert kubeairunway_kaito.render(vllm()).claims == ()
+
+
 def test_nothing_deprecated_and_no_default_of_upstreams_is_rendered(vllm: Maker) -> None:
     body = body_of(vllm(overrides=Overrides(resource="Workspace")))
     assert set(body) == {"resource", "inference"}

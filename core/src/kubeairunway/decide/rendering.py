@@ -44,7 +44,11 @@ def render_objects(
 ) -> tuple[Rendered, ...]:
     """All objects in the order in which they are written; the primary is the one marked so."""
     complete = _Completion(deployment, provider, request)
-    claims = tuple((kind, complete.api_version(kind), complete.name(suffix)) for kind, suffix in rendering.claims)
+    claims = tuple(
+        (kind, complete.api_version(kind), complete.name(suffix))
+        for kind, suffix in rendering.claims
+        if kind in request.versions  # nobody makes what is not served
+    )
     return (
         *(complete(manifest) for manifest in rendering.before),
         replace(complete(rendering.primary, primary=True), claims=claims),

@@ -223,3 +223,9 @@ def test_what_upstream_will_make_is_claimed_when_the_primary_is_created_and_neve
     world.spec(scaling={"replicas": 2})
     world.step()
     assert [step.claims for step in world.plan.steps] == [()]
+
+
+def test_a_claim_of_a_kind_that_is_not_served_is_no_claim(world: Any) -> None:
+    world.hooks.claims = ((Kind(group="serving.acme.dev", name="Spare", versions=("v1",), optional=True), ""),)
+    world.step()
+    assert {step.name: step.claims for step in world.plan.steps} == {"llm": (), "llm-api": ()}
