@@ -10,6 +10,7 @@ import pytest
 
 from kubeairunway.plugin import Engine, Kind, Manifest, Provider, Rendering, Report, Rule, State, hookimpl
 from kubeairunway.plugin.registry import load_registry
+from kubeairunway.runtime import hook_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,3 +83,38 @@ async def test_the_log_warns_of_switching_off_what_is_not_installed(
     registry.close()
     expected = "provider acne is switched off by flag or environment, but not installed; installed: acme"
     assert expected in [record.message for record in caplog.records if record.levelname == "WARNING"]
+
+
+def find_health(stage: Any, provider: str) -> tuple[str, str]:
+    status = (stage.api.get("inferenceproviderconfigs", provider, "") or {}).get("status") or {}
+    rows = [row for row in status.get("conditions") or () if row["type"] == "HooksHealthy"]
+    assert all(status["ready"] for _ in rows), "whatever its hooks do, the provider stays usable"
+    return next(((row["status"], row["message"]) for row in rows), ("", ""))
+
+
+def count_writes(stage: Any) -> int:
+    return sum("inferenceproviderconfigs" in str(call) for call in stage.api.writes)
+
+
+async def test_the_config_of_a_provider_tells_of_its_hanging_hook_over_restarts_until_it_is_well(
+    stage: Any, slow_registry: Registry, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hook_errors, "QUIET_SECONDS", 2.0)
+    stage = type(stage)(slow_registry)
+    async with stage.controller():
+        await stage.until(lambda: find_health(stage, "slow")[0] == "True", "nothing failed yet")
+        for name in ("hangs", "too"):
+            await stage.deploy(name, model={"id": "slow/m", "source": "huggingface"})
+            await stage.until(lambda name=name: stage.condition("Ready", name)[1] == "ProviderError", "it fails")
+        await stage.until(lambda: find_health(stage, "slow")[0] == "False", "the config says so")
+        said = find_health(stage, "slow")
+        assert said[1].startswith("hook render: "), said
+        assert find_health(stage, "acme") == ("True", "")
+    written = count_writes(stage)
+    async with stage.controller() as operator:
+        await stage.until(lambda: operator._hooks._learning is not None, "the new process leads")
+        await stage.until(lambda: operator._hooks._learning is None, "and knows")
+        assert find_health(stage, "slow") == said
+        assert count_writes(stage) == written
+        gate.set()
+        await stage.until(lambda: find_health(stage, "slow") == ("True", ""), "it recovers by itself", seconds=20)
