@@ -217,7 +217,9 @@ class _Decider:
     def _plan_rollout(
         self, decision: Decision, request: Request, objects: tuple[Rendered, ...], every: tuple[Problem, ...]
     ) -> Plan:
-        reported = self._ask_upstream(request)
+        # A primary of another provider makes way for the new one, whatever its own provider would say of it.
+        moved = self._primary is not None and self._primary.provider != decision.provider
+        reported = _Reported() if moved else self._ask_upstream(request)
         if reported.error:
             return self._plan_plugin_error(decision, every, reported.error)
         settled = reported.proved and reported.report is not None and reported.report.state is State.RUNNING
@@ -282,14 +284,14 @@ class _Decider:
         )
 
     def _ask_upstream(self, request: Request | None) -> _Reported:
-        """What the provider's `status` hook reads from the live objects of the primary that exists."""
+        """What the provider's `status` hook says of the live objects; without a request, of what is on record."""
         primary = self._primary
         if primary is None:
             return _Reported()
         facts = self._snapshot.providers.get(primary.provider)
         if facts is None or facts.provider is None:
             return _Reported()
-        if request is None or primary.provider != facts.name:
+        if request is None:
             request = fallback_request(self._deployment, facts, self._recorded.engine, primary.kind)
         try:
             report = self._calls.status(primary.provider, request, observe(self._snapshot, primary))

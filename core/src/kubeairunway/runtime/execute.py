@@ -311,8 +311,9 @@ class _Run:
 
 def is_below(obj: Json, above: Step) -> bool:
     """Whether an object belongs to one of a step's kind and name, be it an earlier one that is gone by now."""
-    wanted = (above.kind.name, above.name)
-    return any((row.get("kind"), row.get("name")) == wanted for row in obj["metadata"].get("ownerReferences") or ())
+    wanted = (above.kind.group, above.kind.name, above.name)
+    rows = obj["metadata"].get("ownerReferences") or ()
+    return any((row["apiVersion"].rpartition("/")[0], row["kind"], row["name"]) == wanted for row in rows)
 
 
 def _failed(step: Step, error: KubeError) -> Outcome:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kubeairunway.errors import HookError
 from kubeairunway.model import names
 
 SERVER = "ModelServer"
@@ -301,6 +302,23 @@ def test_a_choice_is_kept_when_a_better_provider_comes_and_its_primary_vanishes(
     running.spec(provider={"name": "better"})
     running.settle()
     assert running.status["provider"]["name"] == "better"
+    assert running.server["metadata"]["labels"][names.PROVIDER] == "better"
+
+
+def test_the_provider_that_is_left_has_no_say_in_the_move(running: Any) -> None:
+    running.providers["better"] = acme_like(running, "better")
+    ask = running.hooks.status
+
+    def refuse(provider: str, request: Any, observed: Any) -> Any:
+        if provider == "acme":
+            raise HookError(provider, "status", "TypeError: these are not my overrides")
+        return ask(provider, request, observed)
+
+    running.hooks.status = refuse
+    running.spec(provider={"name": "better"})
+    running.step()
+    assert running.writes[0] == ("delete", SERVER, "llm")
+    running.settle()
     assert running.server["metadata"]["labels"][names.PROVIDER] == "better"
 
 
