@@ -206,6 +206,7 @@ def _declared_kind(kind: Kind) -> Json:
         row["recreate"] = list(kind.recreate)
     if kind.surge:
         row["surge"] = list(kind.surge)
+        row["surgeReplicas"] = kind.surge_replicas
     return row
 
 

@@ -70,6 +70,9 @@ class DeclaredKind(Model):
     surge: Annotated[tuple[FieldPath, ...], Field(max_length=64)] = Field(
         (), description="Paths whose change makes upstream run old and new side by side."
     )
+    surge_replicas: Annotated[int, Field(ge=0, le=32)] | None = Field(
+        None, description="Replicas beside those asked for while they do; 0 is a whole second set."
+    )
     max_name: Annotated[int, Field(ge=1, le=253)] | None = Field(None, description="Longest name, in characters.")
     optional: bool = Field(False, description="The provider is ready without it.")
 

@@ -30,7 +30,8 @@ class Kind:
 
     `versions` is best first: the first one served is used; offline, the first. `recreate` and `surge` are dotted
     paths of the rendered object ("spec.model", "resource.count") whose change upstream refuses (or takes and does
-    not roll out), or answers by running old and new side by side.
+    not roll out), or answers by running old and new side by side; `surge_replicas` is how many replicas more than
+    asked for run meanwhile, 0 for a whole second set.
     """
 
     group: str  # "" is Kubernetes' core group
@@ -38,6 +39,7 @@ class Kind:
     versions: tuple[str, ...]
     recreate: tuple[str, ...] = ()
     surge: tuple[str, ...] = ()
+    surge_replicas: int = 0
     max_name: int = 63  # longest object name upstream bears; the core refuses longer ones
     optional: bool = False  # the provider is ready without it
 

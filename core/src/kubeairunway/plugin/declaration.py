@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from kubeairunway.model.paths import known_paths, nearest
-from kubeairunway.model.spec import EngineName, ServingMode
+from kubeairunway.model.spec import MAX_REPLICAS, EngineName, ServingMode
 from kubeairunway.plugin.contract import Engine, Kind, Provider, Rule
 from kubeairunway.plugin.typed import check_options
 
@@ -128,6 +128,11 @@ def _check_kind(place: str, kind: Kind) -> Iterator[str]:
         yield from _check_paths(f"{place}.{field}", paths)
     if not _is_int(kind.max_name) or not 1 <= kind.max_name <= MAX_NAME:
         yield f"{place}.max_name is {kind.max_name!r}; use an integer from 1 to {MAX_NAME}"
+    if not _is_int(kind.surge_replicas) or not 0 <= kind.surge_replicas <= MAX_REPLICAS:
+        yield (
+            f"{place}.surge_replicas is {kind.surge_replicas!r}; use an integer from 0 to {MAX_REPLICAS},"
+            " 0 for a whole second set"
+        )
     yield from _check_flag(f"{place}.optional", kind.optional)
 
 
