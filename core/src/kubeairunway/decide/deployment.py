@@ -226,7 +226,8 @@ class _Decider:
         facts = self._snapshot.providers[decision.provider or ""]
         rollout = plan_rollout(self._snapshot, objects, self._recorded, facts, settled=settled)
         stage = self._rollout_stage(decision, request, objects, every, (rollout, reported))
-        return self._complete(decision, every, stage=stage, rollout=rollout)
+        plan = self._complete(decision, every, stage=stage, rollout=rollout)
+        return replace(plan, objects=tuple(rendered.body for rendered in objects))
 
     def _rollout_stage(
         self,

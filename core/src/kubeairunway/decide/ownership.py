@@ -32,6 +32,13 @@ def is_owned(obj: Mapping[str, Any], uid: str) -> bool:
     return any(ref.get("uid") == uid for ref in references) or annotation(obj, names.OWNER_UID) == uid
 
 
+def is_below(obj: Mapping[str, Any], kind: Kind, name: str) -> bool:
+    """Whether an object belongs to one of that kind and name, be it an earlier one that is gone by now."""
+    wanted = (kind.group, kind.name, name)
+    rows = obj["metadata"].get("ownerReferences") or ()
+    return any((row["apiVersion"].rpartition("/")[0], row["kind"], row["name"]) == wanted for row in rows)
+
+
 BEING_DELETED = "it is being deleted"
 
 

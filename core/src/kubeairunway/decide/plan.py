@@ -86,8 +86,8 @@ class Step:
 
     `check_first` asks for a read before creating, because the kind is not cached in whole and a foreign object of
     that name must stop the plan before anything is created. `repair` marks an apply or a create that undoes drift, and
-    `paths` what had drifted. `claims` are looked up before anything is created, too: one that is there and neither ours
-    nor below an object of this kind and name is a conflict.
+    `paths` what had drifted, or, where a primary is deleted, why it cannot stay. `claims` are looked up before anything
+    is created, too: one that is there and neither ours nor below an object of this kind and name is a conflict.
     """
 
     action: StepKind
@@ -183,4 +183,5 @@ class Plan:
     provider: str = ""
     rule_errors: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     decision: Any = None  # decide.selection.Decision, for explain
+    objects: tuple[Json, ...] = ()  # everything that was rendered, in order, whether it is there already or not
     forget: tuple[str, str, str] | None = None  # (apiVersion, kind, name) of a primary no loaded package knows

@@ -1,7 +1,7 @@
 """Bringing the cluster to what was rendered: in place where it can be, else delete, wait until gone, create."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kubeairunway.decide.changes import Change, Need, find_change, mark_lost
@@ -128,7 +128,7 @@ def _plan_recreate(
     message = f"{text} is deleted, and made anew when it is gone"
     return Rollout(
         identity=identity,
-        steps=tuple(delete_step(old) for old, _ in staying),
+        steps=tuple(replace(delete_step(old), paths=paths) for old, paths in staying),
         events=(
             *(_recreate_event(old, paths) for old, paths in staying),
             *_deleted_events(snapshot, going),
@@ -168,13 +168,17 @@ def _deleted_events(snapshot: Snapshot, going: Iterable[Primary]) -> Iterator[Ev
             yield EventNote(EVENT_WARNING, EventReason.DRIFT_DETECTED, text)
 
 
-def _recreate_event(old: Primary, paths: tuple[str, ...]) -> EventNote:
+def describe_recreate(paths: tuple[str, ...]) -> str:
+    """Why a primary cannot stay, in words, from the paths of the step that deletes it."""
     why: dict[tuple[str, ...], str] = {
         ("identity",): "it is for another model, provider, engine or mode",
         ("kind",): "another kind takes its place",
     }
-    reason = why.get(paths, f"{', '.join(paths)} cannot change in place")
-    text = f"Deleting {old.kind.name} '{old.name}' to make it anew: {reason}"
+    return why.get(paths, f"{', '.join(paths)} cannot change in place")
+
+
+def _recreate_event(old: Primary, paths: tuple[str, ...]) -> EventNote:
+    text = f"Deleting {old.kind.name} '{old.name}' to make it anew: {describe_recreate(paths)}"
     return EventNote(EVENT_NORMAL, EventReason.RECREATING, text)
 
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 
 from kubeairunway.decide.conclusion import Conclusion, conclude
-from kubeairunway.decide.ownership import annotation, describe_owner, is_owned
+from kubeairunway.decide.ownership import annotation, describe_owner, is_below, is_owned
 from kubeairunway.decide.plan import Outcome, Plan, Step, StepKind
 from kubeairunway.errors import ApiError, KubeError, NotLeaderError, TransportError
 from kubeairunway.model import names
@@ -214,7 +214,7 @@ class _Run:
         found = await asyncio.gather(*(self._look(step, resource) for step, resource, _ in looks))
         for (step, resource, above), answer in zip(looks, found, strict=True):
             outcome = answer if isinstance(answer, Outcome) else None
-            if isinstance(answer, dict) and not is_owned(answer, self._uid) and not (above and is_below(answer, above)):
+            if isinstance(answer, dict) and not is_owned(answer, self._uid) and not _is_upstreams(answer, above):
                 outcome = self._conflict(step, resource, answer)
             if outcome is not None:
                 self.outcomes.append(outcome)
@@ -309,11 +309,8 @@ class _Run:
         return Outcome(step, obj=live, error="Conflict", message=describe_owner(live), conflict=True)
 
 
-def is_below(obj: Json, above: Step) -> bool:
-    """Whether an object belongs to one of a step's kind and name, be it an earlier one that is gone by now."""
-    wanted = (above.kind.group, above.kind.name, above.name)
-    rows = obj["metadata"].get("ownerReferences") or ()
-    return any((row["apiVersion"].rpartition("/")[0], row["kind"], row["name"]) == wanted for row in rows)
+def _is_upstreams(obj: Json, above: Step | None) -> bool:
+    return above is not None and is_below(obj, above.kind, above.name)
 
 
 def _failed(step: Step, error: KubeError) -> Outcome:
