@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kubeairunway_dev.standins import kaito_objects as kaito
+from kubeairunway_dev.standins import pods
 from kubeairunway_dev.standins.kaito_objects import Stage
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -52,6 +53,7 @@ def make_child(uid: str, *, ready: bool, deleting: bool = False) -> dict[str, An
         pytest.param(Stage.NO_NODES, "Pending", "False False False False", id="no nodes yet"),
         pytest.param(Stage.NO_INFERENCE, "Pending", "True True False False", id="nodes, no inference"),
         pytest.param(Stage.READY, "Ready", "True True True True", id="ready"),
+        pytest.param(Stage.FAILED, "Failed", "True True False False", id="failed"),
     ],
 )
 def test_a_workspace_says_how_far_it_is(stage: Stage, state: str, statuses: str) -> None:
@@ -84,8 +86,9 @@ def test_transition_times_move_only_with_a_condition() -> None:
 def test_the_scheduler_s_reason_stands_on_the_inference_condition() -> None:
     message = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
-    reason = kaito.find_unschedulable([{"status": {}}, {"status": {"conditions": [condition]}}])
-    status = kaito.make_workspace_status(make_workspace(), Stage.NO_INFERENCE, NOW, reason)
+    found = pods.find_unschedulable([{"status": {}}, {"status": {"conditions": [condition]}}])
+    assert found == message
+    status = kaito.make_workspace_status(make_workspace(), Stage.NO_INFERENCE, NOW, ("Unschedulable", found))
     inference = next(row for row in status["conditions"] if row["type"] == "InferenceReady")
     assert (inference["reason"], inference["message"]) == ("Unschedulable", message)
 
@@ -122,9 +125,9 @@ def test_surplus_workspaces_go_unready_first_and_those_already_going_count() -> 
 
 
 def test_a_child_is_labelled_owned_and_made_of_the_template() -> None:
-    child = kaito.make_child(make_set(1))
+    child = kaito.make_child(make_set(1), "s-abcde")
     meta = child["metadata"]
-    assert meta["generateName"] == "s-"
+    assert meta["name"] == "s-abcde"
     assert meta["labels"] == {"team": "nlp", "inferenceset.kaito.sh/created-by": "s"}
     assert meta["annotations"] == {"a": "b"}
     assert [(owner["kind"], owner["uid"], owner["controller"]) for owner in meta["ownerReferences"]] == [
@@ -165,6 +168,22 @@ def test_a_template_s_own_containers_are_run() -> None:
     assert template["metadata"]["labels"]["k"] == "v"
 
 
-def test_nothing_is_written_where_nothing_changed_and_what_went_is_removed() -> None:
-    assert kaito.make_patch({"replicas": 1}, {"replicas": 1}) is None
-    assert kaito.make_patch({"replicas": 1, "old": 2}, {"replicas": 2}) == {"status": {"replicas": 2, "old": None}}
+def test_further_children_have_names_that_are_free_and_the_same_each_time() -> None:
+    names = [child["metadata"]["name"] for child in kaito.make_children(make_set(3), (), 3)]
+    assert len(set(names)) == 3
+    assert all(len(name) == len("s-xxxxx") for name in names)
+    further = kaito.make_children(make_set(3), {names[0], names[2]}, 1)
+    assert [child["metadata"]["name"] for child in further] == [names[1]]
+
+
+def test_a_failure_is_told_in_the_state_and_the_summary() -> None:
+    status = kaito.make_workspace_status(make_workspace(), Stage.FAILED, NOW, ("", "no such model"))
+    row = next(row for row in status["conditions"] if row["type"] == "WorkspaceSucceeded")
+    assert (row["status"], row["reason"], row["message"]) == ("False", "workspaceFailed", "no such model")
+
+
+def test_what_is_filled_in_is_not_filled_in_again() -> None:
+    bare = make_set(1)
+    (operation,) = kaito.list_defaults(bare)
+    assert operation["path"] == "/spec/updateStrategy"
+    assert kaito.list_defaults({**bare, "spec": {**bare["spec"], "updateStrategy": operation["value"]}}) == []

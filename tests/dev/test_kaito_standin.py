@@ -13,8 +13,10 @@ import pytest
 
 from kubeairunway.objects.conditions import find_condition
 from kubeairunway_dev.controlplane import ControlPlane
-from kubeairunway_dev.standins import CRDS, kaito
-from kubeairunway_dev.standins.kaito_objects import make_operator
+from kubeairunway_dev.standins import CRDS, kaito, program
+from kubeairunway_dev.standins.installation import make_objects
+from kubeairunway_dev.standins.kaito_objects import OPERATOR
+from kubeairunway_dev.standins.switches import Switches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,10 +152,12 @@ def test_the_operator_s_own_deployment_is_ready_where_providers_look_for_it(
 async def test_without_nodes_it_writes_its_deployment_s_status_itself() -> None:
     with ControlPlane(crds=[CRDS]) as plane:
         # Its pod is there before it is: found by its first list, not by its watch.
-        plane.apply(*(body for _, body in make_operator()))
+        plane.apply(*(body for _, body in make_objects(OPERATOR)))
         assert wait_for(lambda: bool(plane.get("pods", "-n", "kaito-workspace")["items"]))
         stop = asyncio.Event()
-        task = asyncio.create_task(kaito.run(plane.kubeconfig, delay=0.0, pods=False, stop=stop))
+        switches = Switches(delay=0.0, defaults=True)
+        run = program.run("kaito", kaito.make, kubeconfig=plane.kubeconfig, switches=switches, stop=stop)
+        task = asyncio.create_task(run)
         path = "/apis/apps/v1/namespaces/kaito-workspace/deployments/kaito-workspace"
 
         def is_ready() -> bool:
@@ -168,6 +172,7 @@ async def test_without_nodes_it_writes_its_deployment_s_status_itself() -> None:
 
         assert await asyncio.to_thread(wait_for, is_complete)
         assert len(list_children(plane, "s")) == 3
+        assert plane.get("inferenceset", "s")["spec"]["updateStrategy"]["type"] == "RollingUpdate"
         stop.set()
         await task
 

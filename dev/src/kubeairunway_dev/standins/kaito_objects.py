@@ -6,37 +6,35 @@ Modelled on KAITO 0.12 with nodes brought by the user and the benchmark switched
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubeairunway.objects.conditions import Condition, find_condition, merge_conditions
 from kubeairunway.objects.resources import Resource
-from kubeairunway.objects.times import format_time
+from kubeairunway_dev.standins.installation import Installation
+from kubeairunway_dev.standins.owned import choose_names, make_owner
+from kubeairunway_dev.standins.resources import STATEFUL_SET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Sequence
     from datetime import datetime
 
     from kubeairunway.objects.resources import Json
 
 WORKSPACE = Resource("kaito.sh", "v1beta1", "Workspace", "workspaces")
 INFERENCE_SET = Resource("kaito.sh", "v1beta1", "InferenceSet", "inferencesets")
-SERVICE = Resource("", "v1", "Service", "services")
-STATEFUL_SET = Resource("apps", "v1", "StatefulSet", "statefulsets")
-DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments")
-NAMESPACE = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
-NODE = Resource("", "v1", "Node", "nodes", namespaced=False)
-POD = Resource("", "v1", "Pod", "pods")
-
 WORKSPACE_FINALIZER = "workspace.finalizer.kaito.sh"
 SET_FINALIZER = "inferenceset.finalizer.kaito.sh"
 CREATED_BY = "inferenceset.kaito.sh/created-by"
 WORKSPACE_LABEL = "kaito.sh/workspace"
 
-OPERATOR_NAMESPACE = "kaito-workspace"
-OPERATOR_NAME = "kaito-workspace"
-OPERATOR_LABELS = {"app.kubernetes.io/name": "workspace", "app.kubernetes.io/instance": OPERATOR_NAME}
+OPERATOR = Installation(
+    name="kaito-workspace",
+    namespace="kaito-workspace",
+    labels={"app.kubernetes.io/name": "workspace", "app.kubernetes.io/instance": "kaito-workspace"},
+)
 
-DEPLOYMENT_READY = {"status": {"replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}
+UPDATE_STRATEGY = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
+"""What KAITO's CRD fills into an InferenceSet, and ours leaves to the switch for defaults."""
 
 PRESET_IMAGE = "stand-in.invalid/kaito-base"
 """Never pulled: a preset's image is the operator's choice, and kwok starts no container."""
@@ -48,22 +46,17 @@ class Stage(Enum):
     NO_NODES = 0
     NO_INFERENCE = 1
     READY = 2
+    FAILED = 3
 
 
-def make_owner(owner: Json) -> Json:
-    """Return an owner reference of a controller."""
-    return {
-        "apiVersion": owner["apiVersion"],
-        "kind": owner["kind"],
-        "name": owner["metadata"]["name"],
-        "uid": owner["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+def make_children(inference_set: Json, taken: Container[str], count: int) -> list[Json]:
+    """Return the Workspaces of `count` further replicas, with names that are not taken."""
+    meta = inference_set["metadata"]
+    return [make_child(inference_set, name) for name in choose_names(meta["name"], meta["uid"], count, taken=taken)]
 
 
-def make_child(inference_set: Json) -> Json:
-    """Return the Workspace of one replica; the API server completes its name."""
+def make_child(inference_set: Json, name: str) -> Json:
+    """Return the Workspace of one replica."""
     meta, spec = inference_set["metadata"], inference_set["spec"]
     template = spec["template"]
     template_meta = template.get("metadata", {})
@@ -74,7 +67,7 @@ def make_child(inference_set: Json) -> Json:
         "apiVersion": WORKSPACE.api_version,
         "kind": WORKSPACE.kind,
         "metadata": {
-            "generateName": f"{meta['name']}-",
+            "name": name,
             "namespace": meta["namespace"],
             "labels": {**template_meta.get("labels", {}), CREATED_BY: meta["name"]},
             "annotations": template_meta.get("annotations", {}),
@@ -140,27 +133,11 @@ def make_stateful_set(workspace: Json) -> Json:
     }
 
 
-def make_operator() -> list[tuple[Resource, Json]]:
-    """Return the operator's own namespace and Deployment, as its chart names and labels them."""
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}}
-    pod = {"containers": [{"name": "workspace", "image": "stand-in.invalid/kaito-workspace"}]}
-    deployment = {
-        "apiVersion": DEPLOYMENT.api_version,
-        "kind": DEPLOYMENT.kind,
-        "metadata": {"name": OPERATOR_NAME, "namespace": OPERATOR_NAMESPACE, "labels": OPERATOR_LABELS},
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": OPERATOR_LABELS},
-            "template": {"metadata": {"labels": OPERATOR_LABELS}, "spec": pod},
-        },
-    }
-    return [(NAMESPACE, namespace), (DEPLOYMENT, deployment)]
-
-
-def make_ready_pod(now: datetime) -> Json:
-    """Return the status patch that a kubelet would write for a running pod."""
-    ready = {"type": "Ready", "status": "True", "lastTransitionTime": format_time(now)}
-    return {"status": {"phase": "Running", "conditions": [ready]}}
+def list_defaults(inference_set: Json) -> list[Json]:
+    """Return the fields that KAITO would fill into an InferenceSet, as operations of a JSON patch."""
+    if "updateStrategy" in inference_set["spec"]:
+        return []
+    return [{"op": "add", "path": "/spec/updateStrategy", "value": UPDATE_STRATEGY}]
 
 
 def make_workspace_status(workspace: Json, stage: Stage, now: datetime, reason: tuple[str, str] | None = None) -> Json:
@@ -169,19 +146,27 @@ def make_workspace_status(workspace: Json, stage: Stage, now: datetime, reason: 
     While it starts, WorkspaceSucceeded is False as well: KAITO tells a slow start from a failure by `state` alone.
     """
     before = workspace.get("status", {})
-    has_nodes = stage is not Stage.NO_NODES
-    ready = stage is Stage.READY
-    conditions = [*list_node_conditions(has_nodes=has_nodes), *list_inference_conditions(ready=ready, reason=reason)]
-    established = before.get("state") in {"Ready", "NotReady"}
-    not_ready = "NotReady" if established else "Pending"
+    conditions = [
+        *list_node_conditions(has_nodes=stage is not Stage.NO_NODES),
+        *list_inference_conditions(stage, reason),
+    ]
     rows = merge_conditions(
         conditions, before.get("conditions"), generation=workspace["metadata"]["generation"], now=now
     )
     return {
-        "state": "Ready" if ready else not_ready,
+        "state": find_state(stage, before.get("state", "")),
         "targetNodeCount": workspace["resource"].get("count", 1),
         "conditions": rows,
     }
+
+
+def find_state(stage: Stage, before: str) -> str:
+    """Return `status.state`: not ready is another word before a Workspace was ready than afterwards."""
+    if stage is Stage.READY:
+        return "Ready"
+    if stage is Stage.FAILED:
+        return "Failed"
+    return "NotReady" if before in {"Ready", "NotReady"} else "Pending"
 
 
 def list_node_conditions(*, has_nodes: bool) -> list[Condition]:
@@ -197,15 +182,20 @@ def list_node_conditions(*, has_nodes: bool) -> list[Condition]:
     ]
 
 
-def list_inference_conditions(*, ready: bool, reason: tuple[str, str] | None) -> list[Condition]:
+def list_inference_conditions(stage: Stage, reason: tuple[str, str] | None) -> list[Condition]:
     """Return the conditions about the workload, and the summary."""
-    if ready:
+    if stage is Stage.READY:
         deployed = "Inference has been deployed successfully"
         return [
             Condition("InferenceReady", "True", "WorkspaceInferenceStatusSuccess", deployed),
             Condition("WorkspaceSucceeded", "True", "workspaceSucceeded", "workspace succeeds"),
         ]
     why, message = reason or ("WorkspaceInferenceStatusPending", "Inference workload is not ready")
+    if stage is Stage.FAILED:
+        return [
+            Condition("InferenceReady", "False", "WorkspaceInferenceStatusFailed", message),
+            Condition("WorkspaceSucceeded", "False", "workspaceFailed", message),
+        ]
     waiting = "workspace is waiting for inference workload readiness"
     return [
         Condition("InferenceReady", "False", why, message),
@@ -217,6 +207,13 @@ def is_ready(workspace: Json) -> bool:
     """Return whether a Workspace counts as a ready replica."""
     succeeded = find_condition(workspace.get("status", {}).get("conditions"), "WorkspaceSucceeded")
     return succeeded is not None and succeeded["status"] == "True"
+
+
+def is_settled(workspace: Json) -> bool:
+    """Return whether this revision was ready before, perhaps written by an earlier run of this program."""
+    succeeded = find_condition(workspace.get("status", {}).get("conditions"), "WorkspaceSucceeded")
+    generation = workspace["metadata"]["generation"]
+    return is_ready(workspace) and succeeded is not None and succeeded["observedGeneration"] == generation
 
 
 def make_set_status(inference_set: Json, children: Sequence[Json], now: datetime) -> Json:
@@ -242,19 +239,3 @@ def choose_surplus(children: Sequence[Json], desired: int) -> list[Json]:
     """Return the children to delete, those that are not ready first; ones already being deleted count as deleted."""
     alive = [child for child in children if "deletionTimestamp" not in child["metadata"]]
     return sorted(alive, key=is_ready)[: max(0, len(alive) - desired)]
-
-
-def find_unschedulable(pods: Sequence[Json]) -> tuple[str, str] | None:
-    """Return reason and message if the scheduler finds no node for one of the pods."""
-    for pod in pods:
-        scheduled = find_condition(pod.get("status", {}).get("conditions"), "PodScheduled")
-        if scheduled is not None and scheduled.get("reason") == "Unschedulable":
-            return "Unschedulable", str(scheduled.get("message", ""))
-    return None
-
-
-def make_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> Json | None:
-    """Return the merge patch from one status to another; None if there is nothing to write."""
-    if before == after:
-        return None
-    return {"status": {**dict.fromkeys(set(before) - set(after)), **after}}
