@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 WIDTH = 100
 """Columns of text for people."""
 
+CONTINUED = " \\\n      "
+"""Between the parts of a shell command that goes on in the next line."""
+
 OUTCOMES = {"matched": "matches", "notMatched": "does not match", "error": "cannot be evaluated"}
 
 
@@ -49,6 +52,8 @@ def describe_case(case: Case, *, with_spec: bool = False) -> Iterator[str]:
         if with_spec:
             yield "  effective spec:"
             yield from (f"    {line}" for line in format_yaml([cel_view(decision.spec)]).splitlines())
+    if case.call is not None:
+        yield from ("", "  to call it:", f"    {case.call.port_forward}", f"    {CONTINUED.join(case.call.curl)}")
 
 
 def _verdict(case: Case) -> str:
@@ -144,4 +149,6 @@ def case_json(case: Case) -> dict[str, Any]:
     if decision is not None:
         row["explanation"] = to_json(decision.explanation)
         row["effectiveSpec"] = cel_view(decision.spec)
+    if case.call is not None:
+        row["call"] = case.call.to_json()
     return row

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubeairunway.cli.input_files import Document, read_documents
 from kubeairunway.cli.output import note
+from kubeairunway.decide.endpoint_call import Call, make_call
 from kubeairunway.decide.expressions import Expressions
 from kubeairunway.decide.preview import Preview, as_new, assume_facts, preview
 from kubeairunway.decide.provider_config import PackageFacts
@@ -20,7 +21,7 @@ from kubeairunway.plugin.registry import LoadState, Registry, load_registry
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kubeairunway.decide.facts import ProviderFacts
     from kubeairunway.model import Problem
@@ -32,7 +33,7 @@ DEFAULT_NAMESPACE = "default"
 class Case:
     """One ModelDeployment and what is decided for it; `preview` is None if the document cannot be read as one.
 
-    `document` is where it stands in the input, None for a live one.
+    `document` is where it stands in the input, None for a live one. `call` reaches a live one that is ready.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Case:
     document: Document | None
     problems: tuple[Problem, ...]
     preview: Preview | None = None
+    call: Call | None = None
 
     @property
     def refused(self) -> bool:
@@ -85,7 +87,7 @@ def decide_cases(options: argparse.Namespace) -> list[Case]:
             facts, namespace = assume_facts(packages, given.configs, served), DEFAULT_NAMESPACE
         decide = _Decider(registry, facts, options.namespace or namespace)
         if live is not None:
-            return [decide.judge_live(live)]
+            return [decide.judge_live(live, _kubectl(options))]
         return [decide.judge(document) for document in given.deployments]
 
 
@@ -110,14 +112,21 @@ class _Decider:
         seen = self._preview(as_new(document.value, self._namespace))
         return Case(name, namespace, document, seen.plan.problems, seen)
 
-    def judge_live(self, obj: Mapping[str, Any]) -> Case:
-        """Return the case of an object of the cluster."""
+    def judge_live(self, obj: Mapping[str, Any], kubectl: Sequence[str]) -> Case:
+        """Return the case of an object of the cluster that `kubectl`, the command with its options, reaches."""
         seen = self._preview(dict(obj))
         meta = obj["metadata"]
-        return Case(meta["name"], meta["namespace"], None, seen.plan.problems, seen)
+        call = make_call(obj, self._facts, kubectl)
+        return Case(meta["name"], meta["namespace"], None, seen.plan.problems, seen, call)
 
     def _preview(self, deployment: dict[str, Any]) -> Preview:
         return preview(deployment, self._facts, self._registry, self._expressions, now=self._now)
+
+
+def _kubectl(options: argparse.Namespace) -> list[str]:
+    """The kubectl command that reaches the cluster which these options name."""
+    flags = (("--kubeconfig", options.kubeconfig), ("--context", options.context))
+    return ["kubectl", *(f"{flag}={value}" for flag, value in flags if value)]
 
 
 def read_served(values: list[str]) -> dict[tuple[str, str], str]:
