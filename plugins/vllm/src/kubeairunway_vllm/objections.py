@@ -48,7 +48,7 @@ def _check_volumes(request: Request) -> Iterator[Problem]:
         if shared and row.access_mode in {"ReadWriteOnce", "ReadWriteOncePod"}:
             one = "pod" if row.access_mode == "ReadWriteOncePod" else "node"
             text = (
-                f"{row.access_mode} lets one {one} mount volume {row.name}, and several replicas or revisions share it; "
+                f"{row.access_mode} lets one {one} mount volume {row.name}, which several replicas or revisions do; "
                 "use ReadWriteMany, or one replica with overrides.strategy recreate"
             )
             yield Problem(f"{path}.accessMode", "NotShared", text, warning=one == "node")
