@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from kubeairunway import plugin
-from kubeairunway.plugin import CONTRACT, Hooks, State
+from kubeairunway.plugin import CONTRACT, Hooks, Peer, PolicyHooks, State
 from kubeairunway.plugin.declaration import MAX_CONDITION
-from kubeairunway.plugin.discovery import DISABLE_VARIABLE, IMPORT_DEADLINE
+from kubeairunway.plugin.discovery import DISABLE_POLICIES_VARIABLE, DISABLE_VARIABLE, IMPORT_DEADLINE
 from kubeairunway.plugin.guard import DEADLINE
 from kubeairunway.plugin.notes import FROZEN
+from kubeairunway.plugin.policies import POLICY_HOOKS
 from kubeairunway.plugin.registry import HOOKS, LoadState
 from kubeairunway.plugin.results import MAX_PROBLEMS
 
@@ -60,8 +61,8 @@ def find_tests(path: str) -> set[str]:
 
 def test_every_hook_has_a_section_with_its_signature_and_there_is_no_other() -> None:
     expected = set()
-    for name in HOOKS:
-        signature = inspect.signature(getattr(Hooks, name))
+    for function in (*(getattr(Hooks, name) for name in HOOKS), *(getattr(PolicyHooks, name) for name in POLICY_HOOKS)):
+        name, signature = function.__name__, inspect.signature(function)
         parameters = [
             f"{parameter.name}: {parameter.annotation.__name__}"
             for parameter in signature.parameters.values()
@@ -75,13 +76,19 @@ def test_every_hook_has_a_section_with_its_signature_and_there_is_no_other() -> 
 
 def test_every_type_has_a_section_and_there_is_no_other() -> None:
     headings = {heading.strip("`") for heading in read_sections() if heading.startswith("`") and "(" not in heading}
-    assert headings == {*TYPES, "State"}
+    assert headings == {*TYPES, "Peer", "State"}
 
 
 @pytest.mark.parametrize("name", TYPES)
 def test_the_section_of_a_type_has_every_field_with_its_default_in_order(name: str) -> None:
     rows = [(row[0], row[1]) for row in read_rows(read_sections()[f"`{name}`"])]
     assert rows == [(f"`{field.name}`", spell_default(field)) for field in dataclasses.fields(TYPES[name])]
+
+
+def test_the_section_of_a_peer_has_every_field_in_order() -> None:
+    rows = [(row[0], row[1]) for row in read_rows(read_sections()["`Peer`"])]
+    assert rows == [(f"`{name}`", "required") for name in Peer._fields]
+    assert not Peer._field_defaults
 
 
 def test_every_state_is_explained() -> None:
@@ -92,7 +99,7 @@ def test_every_state_is_explained() -> None:
 
 
 def test_every_public_name_is_mentioned() -> None:
-    internal = {"Hooks", "hookspec", "CONTRACT"}
+    internal = {"Hooks", "PolicyHooks", "hookspec", "CONTRACT"}
     assert {name for name in plugin.__all__ if not re.search(rf"\b{name}\b", PAGE)} <= internal
 
 
@@ -120,3 +127,4 @@ def test_the_figures_are_those_of_the_code() -> None:
     assert f"more than {MAX_PROBLEMS} problems" in PAGE
     assert f"at most {MAX_CONDITION} characters" in PAGE
     assert DISABLE_VARIABLE in PAGE
+    assert DISABLE_POLICIES_VARIABLE in PAGE

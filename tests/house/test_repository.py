@@ -23,6 +23,9 @@ PUBLIC_PLUGIN = [
     "Kind",
     "Manifest",
     "Observed",
+    "Peer",
+    "Policy",
+    "PolicyHooks",
     "Problem",
     "Provider",
     "Rendering",
@@ -33,6 +36,7 @@ PUBLIC_PLUGIN = [
     "Spec",
     "State",
     "View",
+    "count_gpus",
     "hookimpl",
     "hookspec",
 ]

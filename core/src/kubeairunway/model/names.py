@@ -28,3 +28,5 @@ APPLIED_OVER = f"{GROUP}/applied-over"
 
 PROVIDER_GROUP = "kubeairunway.providers"
 """The entry-point group in which provider packages register."""
+POLICY_GROUP = "kubeairunway.policies"
+"""The entry-point group in which policy packages register."""

@@ -280,3 +280,11 @@ class Spec(Model):
     node_selector: LabelMap = Field(default_factory=empty_map, description="Labels that nodes must have.")
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=64)] = Field((), description="Taints borne.")
     gateway: Gateway = Field(Gateway(), description="How the model is reached through a Gateway.")
+
+
+def count_gpus(spec: Spec) -> int:
+    """The GPUs of all replicas of a deployment: replicas by GPUs of each, when disaggregated summed over the roles."""
+    if spec.serving.mode == "aggregated":
+        return spec.scaling.replicas * spec.resources.gpu.count
+    roles = (spec.scaling.prefill, spec.scaling.decode)
+    return sum(role.replicas * role.gpu.count for role in roles if role is not None)

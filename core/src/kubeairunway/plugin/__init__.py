@@ -1,10 +1,10 @@
-"""The provider contract, version 1: all that a provider imports, and how the core finds and calls providers.
+"""The provider contract, version 1: all that a provider or a policy imports, and how the core finds and calls them.
 
 Names listed here are the contract; `discovery`, `registry` and `guard` are the core's side of it.
 """
 
 from kubeairunway.model.problems import Problem
-from kubeairunway.model.spec import EngineName, ServingMode, Spec
+from kubeairunway.model.spec import EngineName, ServingMode, Spec, count_gpus
 from kubeairunway.plugin.contract import (
     CONFIG_MAP,
     CONTRACT,
@@ -14,6 +14,8 @@ from kubeairunway.plugin.contract import (
     Kind,
     Manifest,
     Observed,
+    Peer,
+    Policy,
     Provider,
     Rendering,
     Report,
@@ -22,7 +24,7 @@ from kubeairunway.plugin.contract import (
     State,
     View,
 )
-from kubeairunway.plugin.hookspecs import Hooks, hookimpl, hookspec
+from kubeairunway.plugin.hookspecs import Hooks, PolicyHooks, hookimpl, hookspec
 
 __all__ = [
     "CONFIG_MAP",
@@ -35,6 +37,9 @@ __all__ = [
     "Kind",
     "Manifest",
     "Observed",
+    "Peer",
+    "Policy",
+    "PolicyHooks",
     "Problem",
     "Provider",
     "Rendering",
@@ -45,6 +50,7 @@ __all__ = [
     "Spec",
     "State",
     "View",
+    "count_gpus",
     "hookimpl",
     "hookspec",
 ]

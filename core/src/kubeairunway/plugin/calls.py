@@ -28,3 +28,25 @@ class HookCalls(Protocol):
     def status(self, provider: str, request: Request, observed: Observed) -> Report:
         """What the live objects say."""
         ...
+
+
+class PolicyCalls(Protocol):
+    """How the core asks policies; those that are switched off are not among them, those that are broken are."""
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The names of the policies to ask, sorted."""
+        ...
+
+    @property
+    def wants_peers(self) -> bool:
+        """Whether a loaded policy asks for peers."""
+        ...
+
+    def obstacle(self, policy: str) -> str:
+        """Why a policy cannot be asked at all; empty if it is loaded."""
+        ...
+
+    def admit(self, policy: str, request: Request, provider: str) -> tuple[Problem, ...]:
+        """A policy's objections. Raises as HookCalls do."""
+        ...

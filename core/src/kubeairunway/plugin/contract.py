@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from kubeairunway.model.spec import EngineName, ServingMode, Spec
 
@@ -90,7 +90,37 @@ class Provider:
     docs: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Everything the core knows of a policy without calling `admit`.
+
+    `name` is a DNS label, and also the entry point's. A policy that asks for `peers` is shown what else is in the
+    namespace, which costs the core some work for every deployment.
+    """
+
+    name: str
+    contract: int
+    settings: type | None = None  # frozen dataclass: what the administrator writes into the file of policy settings
+    peers: bool = False
+    docs: str = ""
+
+
 # ---- what hooks get ----
+
+
+class Peer(NamedTuple):
+    """A deployment as the policies of another one in its namespace see it.
+
+    `model` is its model's id. `admitted` says that policies let it pass: it holds `gpus` from then on, whether its
+    objects exist yet or not. Those of one that is not admitted are what it asks for. While a change is refused, a
+    deployment holds what it held before.
+    """
+
+    name: str
+    model: str
+    provider: str  # empty while none is chosen
+    gpus: int  # of all its replicas
+    admitted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +129,9 @@ class Request:
 
     `versions` has the version to render for each declared kind that is served (offline: for all).
     `primary` is the kind of the primary that exists: keep it while the spec fits it.
-    `overrides` and `settings` are instances of the types the provider declared.
+    `overrides` and `settings` are instances of the types the provider declared; a policy gets settings of its own.
+    `peers` and `before` are for policies that ask for peers: the other deployments of the namespace, sorted by name,
+    and this one as it was admitted last (None: it never was). Providers always find them empty.
     """
 
     name: str
@@ -109,6 +141,8 @@ class Request:
     primary: Kind | None = None
     overrides: Any = None
     settings: Any = None
+    peers: tuple[Peer, ...] = ()
+    before: Peer | None = None
 
 
 @dataclass(frozen=True, slots=True)

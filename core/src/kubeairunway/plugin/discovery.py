@@ -1,4 +1,4 @@
-"""Which provider packages are installed: entry points found by stevedore, one module imported at a time.
+"""Which provider and policy packages are installed: entry points found by stevedore, one module imported at a time.
 
 stevedore keeps a cache on disk whose entries have lost their distribution and may be two minutes old; here the
 entry points are read afresh from the installed metadata, and stevedore loads them one by one.
@@ -18,6 +18,9 @@ from kubeairunway.plugin.results import UnusableError
 
 DISABLE_VARIABLE = "KUBEAIRUNWAY_DISABLE_PROVIDERS"
 """Environment variable with the names of providers to switch off, separated by commas."""
+
+DISABLE_POLICIES_VARIABLE = "KUBEAIRUNWAY_DISABLE_POLICIES"
+"""The same for policies."""
 
 IMPORT_DEADLINE = 10.0
 """Seconds a provider's module may take to import."""
@@ -47,7 +50,7 @@ class _OneEntryPoint(ExtensionManager[ModuleType]):
 
 
 def find_candidates(group: str = PROVIDER_GROUP) -> tuple[Candidate, ...]:
-    """Every installed provider, sorted by name; nothing is imported yet.
+    """Every installed package of a group, sorted by name; nothing is imported yet.
 
     A name that several distributions use is one candidate with a problem that names them all: which one was meant
     cannot be known, so neither runs.
@@ -64,9 +67,9 @@ def wrap_modules(modules: Mapping[str, object]) -> tuple[Candidate, ...]:
     )
 
 
-def read_disabled(environment: Mapping[str, str] = os.environ) -> frozenset[str]:
-    """The providers that the environment switches off."""
-    return split_names(environment.get(DISABLE_VARIABLE, ""))
+def read_disabled(environment: Mapping[str, str] = os.environ, *, variable: str = DISABLE_VARIABLE) -> frozenset[str]:
+    """The providers, or with their variable the policies, that the environment switches off."""
+    return split_names(environment.get(variable, ""))
 
 
 def split_names(text: str) -> frozenset[str]:

@@ -19,6 +19,17 @@ def copy_request(request: Request) -> Request:
     return replace(request, spec=copy_model(request.spec))
 
 
+def copy_for_policy(request: Request, *, settings: object, peers: bool) -> Request:
+    """A copy with the policy's own settings, and with the peers only if it asks for them; those are immutable."""
+    return replace(
+        request,
+        spec=copy_model(request.spec),
+        settings=settings,
+        peers=request.peers if peers else (),
+        before=request.before if peers else None,
+    )
+
+
 def copy_observed(observed: Observed) -> Observed:
     """The same live objects; the originals are the cache's."""
     return Observed(

@@ -1,11 +1,11 @@
-"""The five hooks. They are synchronous and pure: no I/O, clock, environment, randomness, threads."""
+"""The five hooks of providers and the two of policies: synchronous and pure (no I/O, clock, environment, chance)."""
 
 from collections.abc import Iterable
 
 import pluggy
 
 from kubeairunway.model.problems import Problem
-from kubeairunway.plugin.contract import Bid, Observed, Provider, Rendering, Report, Request
+from kubeairunway.plugin.contract import Bid, Observed, Policy, Provider, Rendering, Report, Request
 
 PROJECT = "kubeairunway"
 
@@ -39,4 +39,18 @@ class Hooks:
     @hookspec(firstresult=True)
     def status(self, request: Request, observed: Observed) -> Report:
         """Read the live objects. Mandatory; not called before the primary exists."""
+        raise NotImplementedError
+
+
+class PolicyHooks:
+    """What a policy module implements, with `@hookimpl` before each function."""
+
+    @hookspec(firstresult=True)
+    def policy(self) -> Policy:
+        """Say who you are. Mandatory; called once, when the plugin is loaded."""
+        raise NotImplementedError
+
+    @hookspec(firstresult=True)
+    def admit(self, request: Request, provider: str) -> Iterable[Problem]:
+        """Object to a deployment or a change of one that `provider` would carry out. Mandatory."""
         raise NotImplementedError

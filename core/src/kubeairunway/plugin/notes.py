@@ -37,7 +37,7 @@ _BEAT = 1.0
 _SLOT = 512
 _HEAD = struct.Struct("=Bd")  # open or not, start in seconds since the epoch
 _WORDS = ("provider", "version", "operation", "subject")  # each ended by a zero byte
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"(policy\.)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _END_OF_TIME = 2**33  # a start that no datetime could show was never written by us
 _LONGEST_STACKS = 16_384
 _FATAL = "Fatal Python error: "
@@ -128,8 +128,9 @@ class CrashNotes:
         return notes
 
     def reserve(self, count: int) -> None:
-        """Make room for that many providers, before the first `slot`."""
-        size = max(count, 1) * _SLOT
+        """Make room for that many more, before their first `slot`."""
+        # Never smaller: a map of what the file no longer has would end the process at its next use.
+        size = max((self._slots + max(count, 1)) * _SLOT, os.fstat(self._calls).st_size)
         os.ftruncate(self._calls, size)
         self._memory = mmap.mmap(self._calls, size)
 

@@ -5,13 +5,13 @@ Whatever a package does wrong ends as a `Package` with a state and a reason, or 
 
 import inspect
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import FunctionType, MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pluggy
 
@@ -29,16 +29,23 @@ from kubeairunway.plugin.purity import Memory
 from kubeairunway.plugin.results import UnusableError, check_bid, check_problems, check_rendering, check_report
 from kubeairunway.plugin.surroundings import Surroundings
 
+D = TypeVar("D")
 R = TypeVar("R")
 
-HOOKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        name: tuple(inspect.signature(function).parameters)[1:]
-        for name, function in vars(Hooks).items()
-        if inspect.isfunction(function)
-    }
-)
-"""Every hook with its arguments, as the hookspecs say."""
+
+def list_hooks(specs: type) -> Mapping[str, tuple[str, ...]]:
+    """Every hook of a class of hookspecs with its arguments."""
+    return MappingProxyType(
+        {
+            name: tuple(inspect.signature(function).parameters)[1:]
+            for name, function in vars(specs).items()
+            if inspect.isfunction(function)
+        }
+    )
+
+
+HOOKS = list_hooks(Hooks)
+"""Every hook of a provider with its arguments."""
 
 _IMPURE = (
     "the same request gave other objects than before; leave out times, random values, counters and the order of sets"
@@ -48,6 +55,20 @@ MAX_LISTED = 8
 """Names that one reason lists."""
 
 MANDATORY = ("provider", "render", "status")
+
+
+@dataclass(frozen=True, slots=True)
+class Form(Generic[D]):
+    """What modules of one entry-point group implement; the first mandatory hook declares.
+
+    `read` calls it on a module's plugin manager and returns what it declares, checked and copied, or the state that
+    the package is in instead and why; it raises UnusableError.
+    """
+
+    specs: type
+    hooks: Mapping[str, tuple[str, ...]]
+    mandatory: tuple[str, ...]
+    read: Callable[[str, pluggy.PluginManager], "D | tuple[LoadState, str]"]
 
 
 class LoadState(StrEnum):
@@ -74,6 +95,17 @@ class Package:
     version: str = ""
     module: str = ""
     provider: Provider | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival(Generic[D]):
+    """What became of a package that was imported; `declared` is None when it is not loaded."""
+
+    state: LoadState
+    reason: str
+    declared: D | None = None
+    hooks: Any = None  # pluggy's relay makes its attributes at run time
+    implemented: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +137,8 @@ class Registry:
         )
         self._by_name = {package.name: package for package in packages}
         self._loaded = loaded
-        self._notes = notes
+        self.notes = notes
+        """Where running calls are noted; policies note theirs in the same place."""
         self._memory = Memory()
 
     def get(self, name: str) -> Package | None:
@@ -121,9 +154,9 @@ class Registry:
         """End the threads and forget the crash notes: this is a graceful stop."""
         for loaded in self._loaded.values():
             loaded.guard.close()
-        if self._notes is not None:
-            self._notes.close()
-            self._notes = None
+        if self.notes is not None:
+            self.notes.close()
+            self.notes = None
 
     def validate(self, provider: str, request: Request) -> tuple[Problem, ...]:
         """The provider's objections; none if it does not implement the hook."""
@@ -132,7 +165,7 @@ class Registry:
             return ()
         given = copy_request(request)
         return loaded.guard.call(
-            "validate", _subject(request), lambda: check_problems(loaded.hooks.validate(request=given))
+            "validate", describe_subject(request), lambda: check_problems(loaded.hooks.validate(request=given))
         )
 
     def select(self, provider: str, request: Request) -> Bid | None:
@@ -141,14 +174,18 @@ class Registry:
         if "select" not in loaded.implemented:
             return None
         given = copy_request(request)
-        return loaded.guard.call("select", _subject(request), lambda: check_bid(loaded.hooks.select(request=given)))
+        return loaded.guard.call(
+            "select", describe_subject(request), lambda: check_bid(loaded.hooks.select(request=given))
+        )
 
     def render(self, provider: str, request: Request) -> Rendering:
         """The objects of one deployment, in plain dicts and lists that are the core's own."""
         loaded = self._find(provider, "render")
         given = copy_request(request)
         rendering = loaded.guard.call(
-            "render", _subject(request), lambda: check_rendering(loaded.hooks.render(request=given), loaded.kinds)
+            "render",
+            describe_subject(request),
+            lambda: check_rendering(loaded.hooks.render(request=given), loaded.kinds),
         )
         if self._memory.differs(provider, request, rendering):
             raise HookError(provider, "render", _IMPURE)
@@ -160,7 +197,7 @@ class Registry:
         given, seen = copy_request(request), copy_observed(observed)
         return loaded.guard.call(
             "status",
-            _subject(request),
+            describe_subject(request),
             lambda: check_report(loaded.hooks.status(request=given, observed=seen)),
         )
 
@@ -190,7 +227,7 @@ def load_registry(
     """
     candidates = find_candidates() if modules is None else wrap_modules(modules)
     off = frozenset(disabled) | read_disabled()
-    remarks = tuple(_find_unknown(off, candidates))
+    remarks = tuple(find_unknown(off, candidates, "provider"))
     candidates = tuple(candidate for candidate in candidates if only is None or candidate.name in only)
     notes = None
     if crash_notes is not None:
@@ -200,41 +237,44 @@ def load_registry(
     packages: list[Package] = []
     loaded: dict[str, _Loaded] = {}
     for candidate in candidates:
-        reason = _reason_not_to_import(candidate, off, crash_notes)
+        reason = reason_not_to_import(candidate, off, crash_notes, candidate.name)
         if reason is not None:
             packages.append(_make_package(candidate, *reason))
             continue
-        guard = _make_guard(candidate, deadline, notes)
-        package, found = _load_candidate(candidate, guard, import_deadline)
-        packages.append(package)
-        if found is None:
+        guard = make_guard(candidate, deadline, notes, candidate.name)
+        arrival = load_candidate(candidate, guard, import_deadline, PROVIDERS)
+        packages.append(_make_package(candidate, arrival.state, arrival.reason, arrival.declared))
+        if arrival.declared is None:
             guard.close()
         else:
-            loaded[candidate.name] = found
+            kinds = MappingProxyType({(kind.group, kind.name): kind for kind in arrival.declared.kinds})
+            loaded[candidate.name] = _Loaded(arrival.hooks, guard, arrival.implemented, kinds)
     return Registry(tuple(packages), MappingProxyType(loaded), notes, remarks=remarks)
 
 
-def _find_unknown(off: frozenset[str], candidates: tuple[Candidate, ...]) -> Iterator[str]:
+def find_unknown(off: frozenset[str], candidates: tuple[Candidate, ...], what: str) -> Iterator[str]:
+    """A remark for each name that is switched off and not installed; `what` says what is named."""
     installed = [candidate.name for candidate in candidates]
     for name in sorted(off.difference(installed)):
         known = ", ".join(installed) or "none"
-        yield f"provider {name} is switched off by flag or environment, but not installed; installed: {known}"
+        yield f"{what} {name} is switched off by flag or environment, but not installed; installed: {known}"
 
 
-def _reason_not_to_import(
-    candidate: Candidate, off: frozenset[str], crash_notes: Path | None
+def reason_not_to_import(
+    candidate: Candidate, off: frozenset[str], crash_notes: Path | None, noted: str
 ) -> tuple[LoadState, str] | None:
+    """The state of a package that is not even imported, and why; `noted` is its name in the crash notes."""
     if candidate.name in off:
         return LoadState.DISABLED, "switched off by flag or environment"
     if candidate.problem:
         return LoadState.FAILED, candidate.problem
-    found = read_quarantine(crash_notes, candidate.name) if crash_notes else None
+    found = read_quarantine(crash_notes, noted) if crash_notes else None
     if crash_notes is None or found is None:
         return None
     if found.version != candidate.version and found.operation:
-        lift_quarantine(crash_notes, candidate.name)
+        lift_quarantine(crash_notes, noted)
         return None
-    return LoadState.QUARANTINED, _explain_quarantine(found, quarantine_file(crash_notes, candidate.name))
+    return LoadState.QUARANTINED, _explain_quarantine(found, quarantine_file(crash_notes, noted))
 
 
 def _explain_quarantine(found: Quarantine, file: Path) -> str:
@@ -243,31 +283,30 @@ def _explain_quarantine(found: Quarantine, file: Path) -> str:
     return f"{what} froze or crashed the process{when}; install another version, or delete {file}"
 
 
-def _make_guard(candidate: Candidate, deadline: float, notes: CrashNotes | None) -> Guard:
+def make_guard(candidate: Candidate, deadline: float, notes: CrashNotes | None, noted: str) -> Guard:
+    """The thread on which a package's code runs; its calls are noted under the name `noted`."""
     slot = None
     if notes is not None:
-        slot = notes.slot(candidate.name, candidate.version)
+        slot = notes.slot(noted, candidate.version)
     return Guard(candidate.name, package=candidate.module, deadline=deadline, notes=slot)
 
 
-def _load_candidate(candidate: Candidate, guard: Guard, import_deadline: float) -> tuple[Package, _Loaded | None]:
+def load_candidate(candidate: Candidate, guard: Guard, import_deadline: float, form: Form[D]) -> Arrival[D]:
     """Import one package, register it with a plugin manager of its own, and check what it declares."""
     before = Surroundings()
     try:
         with redirect_stdout(sys.stderr):  # what a module prints must not get into what a command prints
             module = guard.call("import", "", candidate.load, deadline=import_deadline)
-        manager = guard.call("register", "", lambda: _register(candidate.name, module))
-        declared = guard.call("provider", "", lambda: _call_provider(candidate.name, manager))
+        manager = guard.call("register", "", lambda: _register(candidate.name, module, form))
+        declared = guard.call(form.mandatory[0], "", lambda: form.read(candidate.name, manager))
     except (HookError, HookTimeoutError) as error:
-        return _make_package(candidate, LoadState.FAILED, f"{error.operation}: {error.reason}"), None
+        return Arrival(LoadState.FAILED, f"{error.operation}: {error.reason}")
     finally:
         undone = before.restore()
-    if not isinstance(declared, Provider):
-        return _make_package(candidate, *declared), None
-    implemented = frozenset(name for name in HOOKS if getattr(manager.hook, name).get_hookimpls())
-    kinds = MappingProxyType({(kind.group, kind.name): kind for kind in declared.kinds})
-    package = _make_package(candidate, LoadState.LOADED, _explain_undone(undone), declared)
-    return package, _Loaded(manager.hook, guard, implemented, kinds)
+    if isinstance(declared, tuple):
+        return Arrival(*declared)
+    implemented = frozenset(name for name in form.hooks if getattr(manager.hook, name).get_hookimpls())
+    return Arrival(LoadState.LOADED, _explain_undone(undone), declared, manager.hook, implemented)
 
 
 def _explain_undone(names: tuple[str, ...]) -> str:
@@ -289,13 +328,13 @@ def _make_package(candidate: Candidate, state: LoadState, reason: str, provider:
     )
 
 
-def _register(name: str, module: object) -> pluggy.PluginManager:
+def _register(name: str, module: object, form: Form[D]) -> pluggy.PluginManager:
     """A plugin manager that holds this one plugin, whose hooks are all known and take what the contract gives."""
-    objections = _check_hooks(module)
+    objections = _check_hooks(module, form)
     if objections:
         raise UnusableError("; ".join(objections))
     manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(Hooks)
+    manager.add_hookspecs(form.specs)
     try:
         manager.register(module, name)
         manager.check_pending()
@@ -304,7 +343,7 @@ def _register(name: str, module: object) -> pluggy.PluginManager:
     return manager
 
 
-def _check_hooks(module: object) -> list[str]:
+def _check_hooks(module: object, form: Form[D]) -> list[str]:
     """What pluggy would not say, or would say of the first mistake alone."""
     probe = pluggy.PluginManager(PROJECT)
     found: list[str] = []
@@ -312,30 +351,32 @@ def _check_hooks(module: object) -> list[str]:
     for attribute in dir(module):
         options = probe.parse_hookimpl_opts(module, attribute)
         if options is None:
-            found += _check_unmarked(module, attribute)
+            found += _check_unmarked(module, attribute, form)
             continue
         hook = options.get("specname") or attribute
         marked.add(hook)
-        found += _check_hook(hook, inspect.getattr_static(module, attribute), options)
+        found += _check_hook(hook, inspect.getattr_static(module, attribute), options, form.hooks)
     return found + [
-        f"{hook} is missing; define it and mark it with @hookimpl" for hook in MANDATORY if hook not in marked
+        f"{hook} is missing; define it and mark it with @hookimpl" for hook in form.mandatory if hook not in marked
     ]
 
 
-def _check_unmarked(module: object, attribute: str) -> list[str]:
+def _check_unmarked(module: object, attribute: str, form: Form[D]) -> list[str]:
     value = inspect.getattr_static(module, attribute)
     own = isinstance(value, FunctionType) and value.__module__ == getattr(module, "__name__", None)
-    if attribute in HOOKS and own and attribute not in MANDATORY:
+    if attribute in form.hooks and own and attribute not in form.mandatory:
         return [f"{attribute} is not marked with @hookimpl, so it would never be called; mark it or rename it"]
     return []
 
 
-def _check_hook(hook: str, function: object, options: Mapping[str, Any]) -> list[str]:
-    if hook not in HOOKS and options.get("optionalhook"):
+def _check_hook(
+    hook: str, function: object, options: Mapping[str, Any], known: Mapping[str, tuple[str, ...]]
+) -> list[str]:
+    if hook not in known and options.get("optionalhook"):
         return []  # a hook of a newer core, which the package can do without
-    if hook not in HOOKS:
-        near = nearest(hook, HOOKS)
-        hint = f"did you mean {near}?" if near else f"known are {', '.join(HOOKS)}"
+    if hook not in known:
+        near = nearest(hook, known)
+        hint = f"did you mean {near}?" if near else f"known are {', '.join(known)}"
         return [f"{hook} is no hook of contract {CONTRACT}; {hint}"]
     if options.get("wrapper") or options.get("hookwrapper"):
         return [f"{hook} is a wrapper; each hook has one implementation, so there is nothing to wrap"]
@@ -343,9 +384,9 @@ def _check_hook(hook: str, function: object, options: Mapping[str, Any]) -> list
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         return [f"{hook} is async; hooks are plain functions that return at once"]
     return [
-        f"{hook} asks for {parameter.name}; it gets {', '.join(HOOKS[hook]) or 'no arguments'}"
+        f"{hook} asks for {parameter.name}; it gets {', '.join(known[hook]) or 'no arguments'}"
         for parameter in inspect.signature(function).parameters.values()  # type: ignore[arg-type]
-        if parameter.name not in (*HOOKS[hook], "self", "cls") and parameter.default is parameter.empty
+        if parameter.name not in (*known[hook], "self", "cls") and parameter.default is parameter.empty
     ]
 
 
@@ -354,11 +395,9 @@ def _call_provider(name: str, manager: pluggy.PluginManager) -> Provider | tuple
     declared = manager.hook.provider()
     if not isinstance(declared, Provider):
         raise UnusableError(f"returned an instance of {type(declared).__qualname__}; return a Provider")
-    if declared.contract != CONTRACT or isinstance(declared.contract, bool):
-        return LoadState.INCOMPATIBLE, (
-            f"it was written for contract {declared.contract!r}, and this core speaks contract {CONTRACT}; "
-            "install versions of the package and of kubeairunway that agree"
-        )
+    mismatch = check_contract(declared.contract)
+    if mismatch:
+        return LoadState.INCOMPATIBLE, mismatch
     declared = copy_declaration(declared)
     objections = check_declaration(declared, name)
     if objections:
@@ -366,5 +405,20 @@ def _call_provider(name: str, manager: pluggy.PluginManager) -> Provider | tuple
     return declared
 
 
-def _subject(request: Request) -> str:
+def check_contract(version: object) -> str:
+    """Why a package that was written for that version of the contract cannot be used; empty if it can."""
+    if version == CONTRACT and not isinstance(version, bool):
+        return ""
+    return (
+        f"it was written for contract {version!r}, and this core speaks contract {CONTRACT}; "
+        "install versions of the package and of kubeairunway that agree"
+    )
+
+
+PROVIDERS = Form(Hooks, HOOKS, MANDATORY, _call_provider)
+"""What a provider's module implements."""
+
+
+def describe_subject(request: Request) -> str:
+    """Whom a call is for, as notes and messages say it."""
     return f"{request.namespace}/{request.name}"
