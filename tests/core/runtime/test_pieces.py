@@ -43,7 +43,7 @@ STATUS: dict[str, Any] = {
         ({"replicas": {"desired": 1, "ready": 1, "available": 1}}, True),
         ({"provider": {**STATUS["provider"], "name": "other"}}, True),
         ({"conditions": [{**STATUS["conditions"][0], "status": "True"}]}, True),
-        ({"conditions": [{**STATUS["conditions"][0], "reason": "DeploymentFailed"}]}, True),
+        ({"conditions": [{**STATUS["conditions"][0], "reason": "UpstreamError"}]}, True),
         ({"conditions": []}, True),
     ],
     ids=lambda value: str(value)[:60],

@@ -69,13 +69,14 @@ def _build_status(
         outcome.step.primary and outcome.step.action is StepKind.CREATE and not outcome.error for outcome in outcomes
     )
     ready = _ready_condition(stage, failure, exists=exists)
+    failed = exists and stage.blocked is None and failure is None and has_failed(stage)
     conditions = [
         *stage.conditions,
         *_created_condition(stage, failure, exists=exists),
         ready,
-        *_progress_conditions(stage, ready),
+        *_progress_conditions(stage, ready, failed=failed),
     ]
-    phase = _phase(stage, before, ready, exists=exists)
+    phase = Phase.FAILED if failed else _phase(stage, before, ready, exists=exists)
     status: Json = {
         **stage.fields,
         "phase": str(phase),
@@ -101,13 +102,28 @@ def _ready_condition(stage: Stage, failure: Outcome | None, *, exists: bool) -> 
 
 
 def _judge_report(stage: Stage, report: Report) -> Condition:
-    if report.state is State.FAILED and (stage.proved or report.generation is None):
-        return _ready(Reason.DEPLOYMENT_FAILED, report.message or "The provider reports a failure without a reason")
-    if report.state is not State.RUNNING or not stage.proved or _missing(stage, report):
-        return _ready(Reason.DEPLOYMENT_IN_PROGRESS, _progress_message(stage, report))
-    if stage.desired == 0:
-        return _ready(Reason.SCALED_TO_ZERO, "Scaled to zero, as asked", "True")
-    return _ready(Reason.DEPLOYMENT_READY, "All replicas are ready", "True")
+    if is_serving(stage):
+        if stage.desired == 0:
+            return _ready(Reason.SCALED_TO_ZERO, "Scaled to zero, as asked", "True")
+        return _ready(Reason.DEPLOYMENT_READY, "All replicas are ready", "True")
+    failed = has_failed(stage)
+    if stage.cause is not None and not (failed and stage.cause.reason == Reason.MODEL_DOWNLOAD):
+        return _ready(stage.cause.reason, stage.cause.message)
+    if failed:
+        return _ready(Reason.UPSTREAM_ERROR, report.message or "The provider reports a failure without a reason")
+    return _ready(Reason.DEPLOYMENT_IN_PROGRESS, _progress_message(stage, report))
+
+
+def is_serving(stage: Stage) -> bool:
+    """Whether upstream's report makes the deployment Ready: it runs, proved for this revision, with all replicas."""
+    report = stage.report
+    return report is not None and report.state is State.RUNNING and stage.proved and not _missing(stage, report)
+
+
+def has_failed(stage: Stage) -> bool:
+    """Whether upstream says that this revision failed."""
+    report = stage.report
+    return report is not None and report.state is State.FAILED and (stage.proved or report.generation is None)
 
 
 def _ready(reason: str, message: str, status: ConditionStatus = "False") -> Condition:
@@ -159,8 +175,8 @@ def _created_condition(stage: Stage, failure: Outcome | None, *, exists: bool) -
 _NOT_CREATED = frozenset({Reason.RESOURCE_CONFLICT, Reason.RECREATING, Reason.DELETION_STUCK})
 
 
-def _progress_conditions(stage: Stage, ready: Condition) -> list[Condition]:
-    stalled = stage.stalled or ready.reason in {Reason.DEPLOYMENT_FAILED, Reason.RESOURCE_REFUSED}
+def _progress_conditions(stage: Stage, ready: Condition, *, failed: bool) -> list[Condition]:
+    stalled = stage.stalled or failed or ready.reason == Reason.RESOURCE_REFUSED
     settled = ready.status != "False" or stage.paused
     reconciling = not stalled and not settled
     quiet = (Reason.DEPLOYMENT_SETTLED, "")
@@ -180,7 +196,7 @@ def _phase(stage: Stage, before: Mapping[str, Any], ready: Condition, *, exists:
         return Phase.PENDING
     if ready.status == "True":
         return Phase.RUNNING
-    return Phase.FAILED if ready.reason == Reason.DEPLOYMENT_FAILED else Phase.DEPLOYING
+    return Phase.DEPLOYING
 
 
 def _figures(stage: Stage, before: Mapping[str, Any], *, exists: bool) -> Json:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from kubeairunway.decide.causes.explain import explain_wait
+from kubeairunway.decide.admission import GPUS, NO_OBJECTION, Verdict, ask_policies, describe_grant
 from kubeairunway.decide.deletion import plan_deletion
 from kubeairunway.decide.existing import (
     Primary,
@@ -32,6 +34,7 @@ from kubeairunway.decide.stages import (
     unavailable,
     validated,
 )
+from kubeairunway.decide.steps import changes_something
 from kubeairunway.decide.validation import check_spec, errors_of
 from kubeairunway.errors import PluginError
 from kubeairunway.model import names
@@ -39,7 +42,7 @@ from kubeairunway.model.documents import Deployment
 from kubeairunway.model.problems import Problem
 from kubeairunway.model.reasons import ConditionType, ConfigReason, EventReason, Reason
 from kubeairunway.objects.conditions import Condition
-from kubeairunway.plugin import Report, Request, State
+from kubeairunway.plugin import Report, Request, State, count_gpus
 from kubeairunway.plugin.calls import HookCalls
 
 
@@ -48,7 +51,7 @@ def plan_deployment(snapshot: Snapshot, calls: HookCalls, expressions: Expressio
     deployment = Deployment.from_object(snapshot.deployment)
     if deployment.deletion_timestamp:
         return plan_deletion(snapshot)
-    return _Decider(snapshot, calls, expressions, deployment).plan()
+    return explain_wait(_Decider(snapshot, calls, expressions, deployment).plan(), snapshot, deployment.spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class _Decider:
             calls=self._calls,
             expressions=self._expressions,
             kept=find_kept(self._recorded, self._primary, deployment.spec),
+            admission=self._snapshot.admission,
         )
         return self._plan_chosen(decision, problems)
 
@@ -142,7 +146,7 @@ class _Decider:
     # ---- a choice was made, or not ----
 
     def _plan_chosen(self, decision: Decision, problems: tuple[Problem, ...]) -> Plan:
-        every = tuple(dict.fromkeys((*problems, *decision.warnings, *decision.problems)))
+        every = tuple(dict.fromkeys((*problems, *decision.warnings, *decision.problems, *decision.advice)))
         if decision.unavailable == Reason.PROVIDER_ERROR:
             return self._plan_plugin_error(decision, every, decision.unavailable_message)
         if decision.unavailable and not self._can_go_on(decision):
@@ -176,7 +180,9 @@ class _Decider:
     def _plan_refused(self, decision: Decision, every: tuple[Problem, ...], refusals: tuple[Problem, ...] = ()) -> Plan:
         refusals = refusals or decision.problems
         message = describe_problems(refusals) if refusals else decision.provider_message
-        reason = Reason.INCOMPATIBLE_CONFIGURATION if refusals else decision.provider_reason
+        reason = decision.refused_by or (
+            Reason.INCOMPATIBLE_CONFIGURATION if refusals else Reason(decision.provider_reason)
+        )
         conditions = choice_conditions(decision, every, refused=message if refusals else "")
         blocked = ready(reason, message)
         if self._exists:
@@ -191,8 +197,7 @@ class _Decider:
                 stalled=bool(refusals),
                 **desired_replicas(self._deployment.spec),
             )
-        events = self._note_plugin_error(blocked) if reason == Reason.PROVIDER_ERROR else ()
-        return self._complete(decision, every, stage=stage, events=events)
+        return self._complete(decision, every, stage=stage, events=self._note_plugin_error(blocked))
 
     def _plan_unavailable(self, decision: Decision, every: tuple[Problem, ...]) -> Plan:
         """Whatever the provider's objects do, they are left alone; what they do is not known for sure."""
@@ -210,7 +215,8 @@ class _Decider:
         """The event of a hook that failed, unless the status says the same already."""
         shown = carry_conditions(self._snapshot.deployment, {ConditionType.READY})
         known = any((row.reason, row.message) == (blocked.reason, blocked.message) for row in shown)
-        return () if known else (EventNote(EVENT_WARNING, EventReason.PROVIDER_ERROR, blocked.message),)
+        event = _HOOK_EVENTS.get(blocked.reason)
+        return () if known or event is None else (EventNote(EVENT_WARNING, event, blocked.message),)
 
     # ---- the rollout of what was chosen ----
 
@@ -225,9 +231,21 @@ class _Decider:
         settled = reported.proved and reported.report is not None and reported.report.state is State.RUNNING
         facts = self._snapshot.providers[decision.provider or ""]
         rollout = plan_rollout(self._snapshot, objects, self._recorded, facts, settled=settled)
+        verdict = self._ask_about_change(decision, request, rollout)
+        if verdict.reason:
+            refused = replace(decision, refused_by=Reason(verdict.reason))
+            return self._plan_refused(refused, (*every, *verdict.problems), verdict.problems)
+        decision = replace(decision, advice=verdict.advice) if verdict.advice else decision
+        every = (*every, *verdict.advice)
         stage = self._rollout_stage(decision, request, objects, every, (rollout, reported))
         plan = self._complete(decision, every, stage=stage, rollout=rollout)
         return replace(plan, objects=tuple(rendered.body for rendered in objects))
+
+    def _ask_about_change(self, decision: Decision, request: Request, rollout: Rollout) -> Verdict:
+        """What policies say of a change of what runs; a new choice was judged when it was made."""
+        if not decision.kept or not changes_something(rollout.steps):
+            return NO_OBJECTION
+        return ask_policies(self._snapshot.admission, request, decision.provider or "")
 
     def _rollout_stage(
         self,
@@ -241,7 +259,7 @@ class _Decider:
         return Stage(
             conditions=(*choice_conditions(decision, every), *rollout.conditions),
             fields={**choice_fields(decision, self._snapshot.deployment), "objects": _list_others(objects)},
-            provider=choice_provider(decision, rollout.identity),
+            provider={**choice_provider(decision, rollout.identity), **self._grant_gpus(request)},
             resource={} if rollout.replaced else _describe_resource(objects),
             recorded=rollout.recorded,
             report=None if rollout.replaced else reported.report,
@@ -252,6 +270,11 @@ class _Decider:
             serving_on=rollout.serving_on,
             **desired_replicas(request.spec),
         )
+
+    def _grant_gpus(self, request: Request) -> dict[str, int]:
+        """What a status has on record for the policies of other deployments."""
+        admission = self._snapshot.admission
+        return {GPUS: count_gpus(request.spec)} if admission is not None and admission.calls.wants_peers else {}
 
     def _complete(
         self,
@@ -270,6 +293,9 @@ class _Decider:
             events = (EventNote(EVENT_NORMAL, EventReason.PROVIDER_SELECTED, text), *events)
         # Before anything is created, and again where somebody took it off what exists.
         needed = rollout is not None and bool(rollout.steps or rollout.exists)
+        granted = rollout is not None and self._snapshot.admission is not None and changes_something(rollout.steps)
+        if decision.advice and granted:
+            events = (*events, EventNote(EVENT_WARNING, EventReason.POLICY_WARNING, describe_problems(decision.advice)))
         return Plan(
             stage=stage,
             finalizer=True if needed and names.FINALIZER not in self._deployment.finalizers else None,
@@ -282,6 +308,7 @@ class _Decider:
                 name: {rule.name: rule.error for rule in rules} for name, rules in decision.rule_errors.items()
             },
             decision=decision,
+            granted=describe_grant(decision.request, decision.provider or "") if granted and decision.request else "",
         )
 
     def _ask_upstream(self, request: Request | None) -> _Reported:
@@ -299,6 +326,14 @@ class _Decider:
         except PluginError as error:
             return _Reported(error=str(error))
         return _Reported(report, is_proved(report, primary, self._snapshot))
+
+
+_HOOK_EVENTS = {
+    Reason.PROVIDER_ERROR: EventReason.PROVIDER_ERROR,
+    Reason.POLICY_ERROR: EventReason.POLICY_ERROR,
+    Reason.POLICY_NOT_LOADED: EventReason.POLICY_ERROR,
+}
+"""The event of a failure, by the reason that Ready gives for it."""
 
 
 def _describe_resource(objects: tuple[Rendered, ...]) -> dict[str, str]:

@@ -11,6 +11,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Literal
 
+from kubeairunway.decide.causes.evidence import NO_EVIDENCE, Cause, Evidence, Wanted
+from kubeairunway.decide.admission import Admission
 from kubeairunway.decide.facts import ProviderFacts
 from kubeairunway.model.problems import Problem
 from kubeairunway.model.reasons import EventReason
@@ -41,11 +43,13 @@ class Memory:
 
     `repairs` is keyed by (kind, object name). `statuses` has, by object uid, the digest of the status that stood in
     the answer to our last write that changed the object. `deletion_tried` holds uids of objects we asked to delete.
+    `granted` is the deployment's uid and a digest of what policies let pass last.
     """
 
     repairs: Mapping[tuple[Kind, str], Repairs] = field(default_factory=lambda: MappingProxyType({}))
     statuses: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     deletion_tried: frozenset[str] = frozenset()
+    granted: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,7 @@ class Snapshot:
     `find` returns the live object of a declared kind by name in the deployment's namespace, ours or not, as far as
     it is cached; `owned` has the objects that are ours by kind and name, whichever loaded provider declared the kind;
     `children` what upstream made below the primary. `conflicts` names objects known to be foreign from earlier writes.
+    `look_below` says what is known of the pods that a label selector matches, and of warnings about them.
     """
 
     deployment: Json
@@ -64,7 +69,9 @@ class Snapshot:
     find: Callable[[Kind, str], Json | None] = lambda _kind, _name: None
     children: Mapping[Kind, tuple[Json, ...]] = field(default_factory=lambda: MappingProxyType({}))
     conflicts: Mapping[tuple[Kind, str], str] = field(default_factory=lambda: MappingProxyType({}))
+    look_below: Callable[[str], Evidence] = lambda _selector: NO_EVIDENCE
     memory: Memory = Memory()
+    admission: Admission | None = None  # None: no policy is installed
     deletion_limit: float = 300.0  # seconds from deletionTimestamp until the finalizer goes
 
 
@@ -145,12 +152,13 @@ class Stage:
     """Facts from which a status is written, before the writes of the plan are known to have succeeded.
 
     `blocked` is a root cause that stands in the way whatever upstream says (an invalid spec, a conflict, ...):
-    the Ready condition to show. `stalled` says that only a change by somebody mends it.
+    the Ready condition to show. `stalled` says that only a change by somebody mends it. `cause` is what was found below
+    the primary while it does not serve.
     """
 
     conditions: tuple[Condition, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # engine, selection, objects
-    provider: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # status.provider, chosen
+    provider: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # status.provider, chosen
     resource: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # status.provider, once created
     recorded: bool = False  # the primary existed for this identity, whether it does now or not
     desired: int = 0
@@ -160,6 +168,7 @@ class Stage:
     exists: bool = False  # the primary is there already
     revision: bool = True  # this generation is what the objects show, or will once the steps are done
     blocked: Condition | None = None
+    cause: Cause | None = None
     stalled: bool = False
     paused: bool = False
     terminating: bool = False
@@ -171,7 +180,8 @@ class Plan:
     """What to do for one deployment, in this order: finalizer, steps, status, events.
 
     `finalizer`: True adds ours first, False removes it last (and no status follows). `after` asks for another pass
-    in so many seconds, where time itself changes the decision (deletion clock, repair back-off).
+    in so many seconds, where time itself changes the decision (deletion clock, repair back-off). `wanted` is what to
+    look for below the primary because it does not serve; None: it does, or there is nothing to look at.
     """
 
     stage: Stage | None = None
@@ -179,9 +189,11 @@ class Plan:
     steps: tuple[Step, ...] = ()
     events: tuple[EventNote, ...] = ()
     after: float | None = None
+    wanted: Wanted | None = None
     problems: tuple[Problem, ...] = ()
     provider: str = ""
     rule_errors: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     decision: Any = None  # decide.selection.Decision, for explain
+    granted: str = ""  # what policies have just let pass, see Memory
     objects: tuple[Json, ...] = ()  # everything that was rendered, in order, whether it is there already or not
     forget: tuple[str, str, str] | None = None  # (apiVersion, kind, name) of a primary no loaded package knows

@@ -95,7 +95,7 @@ def test_what_upstream_calls_broken_is_failed_and_heals(running: Any) -> None:
     running.upstream(phase="Broken", message="out of memory")
     running.step()
     assert running.status["phase"] == "Failed"
-    assert running.condition("Stalled") == ("True", "DeploymentFailed")
+    assert running.condition("Stalled") == ("True", "UpstreamError")
     assert running.status["message"] == "out of memory"
     running.upstream(phase="Serving", ready=1)
     running.step()
