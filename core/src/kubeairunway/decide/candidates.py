@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from kubeairunway.decide.admission import NO_OBJECTION, Admission, Verdict, ask_policies
 from kubeairunway.decide.arguments import check_owned
 from kubeairunway.decide.engines import REMEDIES, Need, find_offer
 from kubeairunway.decide.explanation import BidVerdict, Candidate, RuleVerdict
@@ -39,6 +40,7 @@ class Question:
     need: Need
     set_paths: tuple[str, ...]
     kept: Kept | None = None
+    admission: Admission | None = None
 
     @property
     def pin(self) -> str:
@@ -62,6 +64,7 @@ class Judged:
     candidate: Candidate
     request: Request | None = None
     warnings: tuple[Problem, ...] = ()
+    verdict: Verdict = NO_OBJECTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,33 +269,36 @@ def _ask(
 ) -> Judged:
     rules = _judge_rules(question, trial, facts)
     bid: Bid | None = None
+    verdict = NO_OBJECTION
     try:
         if request is not None:
             problems = (*problems, *question.calls.validate(facts.name, request))
+        if request is not None and all(problem.warning for problem in problems) and question.kept is None:
+            verdict = ask_policies(question.admission, request, facts.name)
         if request is not None and all(problem.warning for problem in problems) and question.kept is None:
             bid = question.calls.select(facts.name, request)
     except (HookError, HookTimeoutError) as error:
         return Judged(_broken(facts, trial, rules, error), request)
     administrator, score = _score(rules, bid)
-    errors = [problem for problem in problems if not problem.warning]
+    errors = [problem for problem in (*problems, *verdict.problems) if not problem.warning]
     candidate = Candidate(
         provider=facts.name,
         engine=trial.engine,
         capable=True,
         eligible=not errors,
-        reason=_refusal_reason(errors) if errors else "Eligible",
+        reason=verdict.reason or (_refusal_reason(errors) if errors else "Eligible"),
         message="; ".join(problem.message for problem in errors) or f"provider {facts.name} can run it",
         score=score,
         administrator=administrator,
         rules=rules,
         bid=BidVerdict(priority=bid.priority, reason=bid.reason) if bid else None,
-        problems=problems,
+        problems=(*problems, *verdict.problems, *verdict.advice),
         remedy="; ".join(map(_remedy_for, errors)),
     )
     warnings = tuple(problem for problem in problems if problem.warning)
     if request is None:
         request = _status_request(question, trial, facts)
-    return Judged(candidate, request, warnings)
+    return Judged(candidate, request, warnings, verdict)
 
 
 def _broken(

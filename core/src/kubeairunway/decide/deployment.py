@@ -1,9 +1,10 @@
 """The whole decision of one deployment: Snapshot -> Plan. Everybody who decides, decides here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kubeairunway.decide.causes.explain import explain_wait
 from kubeairunway.decide.admission import GPUS, NO_OBJECTION, Verdict, ask_policies, describe_grant
+from kubeairunway.decide.causes.explain import explain_wait
 from kubeairunway.decide.deletion import plan_deletion
 from kubeairunway.decide.existing import (
     Primary,
@@ -180,9 +181,8 @@ class _Decider:
     def _plan_refused(self, decision: Decision, every: tuple[Problem, ...], refusals: tuple[Problem, ...] = ()) -> Plan:
         refusals = refusals or decision.problems
         message = describe_problems(refusals) if refusals else decision.provider_message
-        reason = decision.refused_by or (
-            Reason.INCOMPATIBLE_CONFIGURATION if refusals else Reason(decision.provider_reason)
-        )
+        unfit = Reason.INCOMPATIBLE_CONFIGURATION if refusals else decision.provider_reason
+        reason = decision.refused_by or unfit
         conditions = choice_conditions(decision, every, refused=message if refusals else "")
         blocked = ready(reason, message)
         if self._exists:
@@ -328,7 +328,7 @@ class _Decider:
         return _Reported(report, is_proved(report, primary, self._snapshot))
 
 
-_HOOK_EVENTS = {
+_HOOK_EVENTS: Mapping[str, EventReason] = {
     Reason.PROVIDER_ERROR: EventReason.PROVIDER_ERROR,
     Reason.POLICY_ERROR: EventReason.POLICY_ERROR,
     Reason.POLICY_NOT_LOADED: EventReason.POLICY_ERROR,

@@ -9,8 +9,11 @@ from kubeairunway.decide.plan import Memory, Outcome, Plan, Repairs, StepKind
 from kubeairunway.objects.digests import digest
 
 
-def remember(memory: Memory, plan: Plan, outcomes: Sequence[Outcome], now: datetime) -> Memory:
-    """The memory after the steps of a plan were tried: repairs made, statuses seen in answers, deletions asked for."""
+def remember(memory: Memory, plan: Plan, outcomes: Sequence[Outcome], now: datetime, *, uid: str = "") -> Memory:
+    """The memory after the steps of a plan were tried: repairs made, statuses seen in answers, deletions asked for.
+
+    `uid` is the deployment's.
+    """
     repairs, statuses = dict(memory.repairs), dict(memory.statuses)
     tried = set(memory.deletion_tried)
     for outcome in outcomes:
@@ -29,4 +32,5 @@ def remember(memory: Memory, plan: Plan, outcomes: Sequence[Outcome], now: datet
                 repairs[step.kind, step.name] = Repairs(answer, times, outcome.writer)
     if plan.finalizer is False:
         return Memory()
-    return replace(memory, repairs=repairs, statuses=statuses, deletion_tried=frozenset(tried))
+    granted = (uid, plan.granted) if plan.granted else memory.granted
+    return replace(memory, repairs=repairs, statuses=statuses, deletion_tried=frozenset(tried), granted=granted)

@@ -11,8 +11,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Literal
 
-from kubeairunway.decide.causes.evidence import NO_EVIDENCE, Cause, Evidence, Wanted
 from kubeairunway.decide.admission import Admission
+from kubeairunway.decide.causes.evidence import NO_EVIDENCE, Cause, Evidence, Wanted
 from kubeairunway.decide.facts import ProviderFacts
 from kubeairunway.model.problems import Problem
 from kubeairunway.model.reasons import EventReason

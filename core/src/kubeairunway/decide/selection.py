@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from kubeairunway.decide.admission import REFUSALS, Admission
 from kubeairunway.decide.candidates import AUTO_SELECT_OFF, Judged, Question, Trial, judge, request_for, why_unusable
 from kubeairunway.decide.effective import effective_spec
 from kubeairunway.decide.engines import ENGINE_ORDER, engines_to_try, need_of
@@ -41,6 +42,9 @@ class Decision:
     "ProviderNotReady", "ProviderError"), and `request` is None if its package is not loaded. One that is not ready
     was asked for its objections all the same.
 
+    `refused_by` is a reason if policies are what refuses, and `advice` has their warnings where they let it pass; of a
+    kept provider they are asked only when something is to be changed, which is not known yet.
+
     `spec` is the effective spec, under the engine as far as it is known. Reasons and messages of the two selections
     are those of their conditions and do not change while a choice is kept. `why` is the short form of them.
     """
@@ -52,6 +56,8 @@ class Decision:
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     kept: bool = False
+    refused_by: Reason | None = None
+    advice: tuple[Problem, ...] = ()
     unavailable: str = ""
     unavailable_message: str = ""
     engine_reason: str
@@ -63,7 +69,7 @@ class Decision:
     rule_errors: Mapping[str, tuple[RuleVerdict, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def choose(
+def choose(  # noqa: PLR0913 - everything a choice is made from
     *,
     name: str,
     namespace: str,
@@ -72,11 +78,13 @@ def choose(
     calls: HookCalls,
     expressions: Expressions,
     kept: Kept | None = None,
+    admission: Admission | None = None,
 ) -> Decision:
     """Choose engine and provider for a deployment, or say why there is none yet or cannot be one.
 
     `kept` is what an earlier choice fixed for the same identity; the caller leaves it out when model, source or mode
     changed. A pin of another provider or engine moves the choice, clearing an explicit one does not.
+    `admission` has the policies that judge a new choice.
     """
     standing = _standing(written, kept)
     question = Question(
@@ -89,6 +97,7 @@ def choose(
         need=need_of(written),
         set_paths=set_paths(written),
         kept=standing,
+        admission=admission,
     )
     found = check_spec(name, written)
     errors = errors_of(found)
@@ -240,6 +249,7 @@ def _selected(
         spec=trial.spec,
         request=winner.request,
         warnings=winner.warnings,
+        advice=winner.verdict.advice,
         **texts,
         explanation=replace(explanation, engine=trial.engine, provider=best.provider, reason=texts["provider_reason"]),
         rule_errors=_rule_errors(explanation.all_candidates()),
@@ -298,14 +308,20 @@ def _none_selected(question: Question, trials: list[EngineTrial], judged: list[J
     if question.pin:
         candidates = [candidate for candidate in candidates if candidate.provider == question.pin]
     coming = [candidate for candidate in candidates if candidate.transient and not errors_of(candidate.problems)]
-    if coming:
+    policy = next((reason for reason in REFUSALS for item in candidates if item.reason == reason), None)
+    if coming and policy is None:  # what a policy refuses to one provider, it will most likely refuse to all
         reason = _pinned_reason(coming[0]) if question.pin else Reason.NO_PROVIDER
         return _waiting(question, trials, reason, f"{NONE_HEALTHY}: {_cases(coming)}")
     refused = [candidate for candidate in candidates if _refusal_weight(candidate, pinned=bool(question.pin))]
     if refused:
-        best = min(refused, key=lambda candidate: _refusal_rank(candidate, pinned=bool(question.pin)))
+        best = min(
+            (candidate for candidate in refused if policy is None or candidate.reason == policy),
+            key=lambda candidate: _refusal_rank(candidate, pinned=bool(question.pin)),
+        )
         message = "; ".join(problem.message for problem in errors_of(best.problems))
-        return _undecided(question, trials, Reason.SELECTION_FAILED, message, errors_of(best.problems))
+        policy = policy if best.reason == policy else None
+        undecided = _undecided(question, trials, policy or Reason.SELECTION_FAILED, message, errors_of(best.problems))
+        return replace(undecided, refused_by=policy)
     return _nobody(question, trials, candidates)
 
 

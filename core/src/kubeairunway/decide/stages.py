@@ -55,7 +55,7 @@ def carry_conditions(deployment: Mapping[str, Any], types: Collection[str]) -> t
 
 def describe_problems(problems: Iterable[Problem]) -> str:
     """The first problems in one message; how many more there are is said."""
-    rows = [f"{problem.path}: {problem.message}" for problem in problems]
+    rows = [f"{problem.path}: {problem.message}" if problem.path else problem.message for problem in problems]
     rest = f"; and {len(rows) - MAX_SHOWN} more" if len(rows) > MAX_SHOWN else ""
     return "; ".join(rows[:MAX_SHOWN]) + rest
 
@@ -79,7 +79,7 @@ def validated(problems: Iterable[Problem]) -> Condition:
 def choice_conditions(decision: Decision, problems: Iterable[Problem], *, refused: str = "") -> tuple[Condition, ...]:
     """What was chosen and whether it fits; `refused` says why the provider cannot run it."""
     conditions = [
-        validated(problems),
+        validated(problem for problem in problems if problem not in decision.advice),  # those are events
         Condition(
             ConditionType.ENGINE_SELECTED, _verdict(decision.engine), decision.engine_reason, decision.engine_message
         ),
@@ -90,7 +90,9 @@ def choice_conditions(decision: Decision, problems: Iterable[Problem], *, refuse
             decision.provider_message,
         ),
     ]
-    if refused:
+    if decision.refused_by:
+        conditions.append(Condition(ConditionType.ADMITTED, "False", decision.refused_by, refused))
+    if refused and not decision.refused_by:
         reason = Reason.INCOMPATIBLE_CONFIGURATION
         conditions.append(Condition(ConditionType.PROVIDER_COMPATIBLE, "False", reason, refused))
     elif decision.provider:

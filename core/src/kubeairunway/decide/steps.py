@@ -24,6 +24,11 @@ def plan_steps(changes: Iterable[Change], namespace: str) -> Iterator[Step]:
             yield _apply_step(change, namespace)
 
 
+def changes_something(steps: Iterable[Step]) -> bool:
+    """Whether these writes bring another revision: not if they repair, or clear up what an earlier one left."""
+    return any(not step.repair and (step.action is not StepKind.DELETE or step.primary) for step in steps)
+
+
 def plan_obsolete(owned: Mapping[tuple[Kind, str], Json], changes: Iterable[Change]) -> Iterator[Step]:
     """Deletes for objects of ours that the rendering no longer has; primaries have a way of their own."""
     rendered = {(change.rendered.kind, change.rendered.name) for change in changes}
@@ -48,7 +53,9 @@ def drift_events(changes: Iterable[Change]) -> Iterator[EventNote]:
             shown = ", ".join(change.paths[:_SHOWN_PATHS]) + (", ..." if len(change.paths) > _SHOWN_PATHS else "")
             yield _drift(change, f"was changed at {shown}; what was asked for is applied again")
         elif change.lost and change.need is Need.CREATE:
-            yield _drift(change, "was deleted; it is created again")
+            # Of Kubernetes' own kinds only those with our label are seen.
+            how = "was deleted" if is_cached_whole(change.rendered.kind) else f"was deleted or lost {names.MANAGED_BY}"
+            yield _drift(change, f"{how}; it is put back")
 
 
 def _drift(change: Change, what: str) -> EventNote:

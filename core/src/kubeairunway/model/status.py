@@ -70,6 +70,9 @@ class ProviderStatus(Model):
         "", description="What the primary object was made for: model, provider, engine and mode."
     )
     selected_reason: Line = Field("", description="Why this provider.")
+    gpus: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="GPUs that policies granted; absent where no policy asks what else is in a namespace."
+    )
 
 
 class EngineStatus(Model):
