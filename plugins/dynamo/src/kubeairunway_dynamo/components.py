@@ -1,0 +1,116 @@
+"""The components of a graph, whatever the API version: workers by role, their image, and what options say of them."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kubeairunway.plugin import Request, Spec
+from kubeairunway_dynamo.catalog import (
+    BETA,
+    DECODE,
+    ENGINES,
+    GRAPH,
+    PREFILL,
+    RUNTIMES,
+    WORKER,
+    Flags,
+    Overrides,
+    Settings,
+)
+
+VERSION_TAG = re.compile(
+    r"[vV]?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+    r"(-(0|[1-9]\d*|\d*[A-Za-z-][\dA-Za-z-]*)(\.(0|[1-9]\d*|\d*[A-Za-z-][\dA-Za-z-]*))*)?(\+[\dA-Za-z.-]+)?",
+    re.ASCII,
+)
+"""A semantic version, which upstream's webhook wants an image's tag to be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One component that serves the model; `role` is empty in aggregated mode."""
+
+    name: str
+    role: Literal["", "prefill", "decode"] = ""
+    replicas: int
+    gpus: int
+    gpu_type: str
+    memory: str | None
+    cpu: str | None = None
+
+
+def read_overrides(request: Request) -> Overrides:
+    """The deployment's options; the defaults if it has none."""
+    return request.overrides if isinstance(request.overrides, Overrides) else Overrides()
+
+
+def read_settings(request: Request) -> Settings:
+    """The cluster's options; the defaults if it has none."""
+    return request.settings if isinstance(request.settings, Settings) else Settings()
+
+
+def find_flags(request: Request) -> Flags:
+    """The spelling of the deployment's engine."""
+    return ENGINES[request.spec.engine.type or "vllm"]
+
+
+def choose_version(request: Request) -> str:
+    """The API version to render."""
+    return request.versions.get(GRAPH, BETA)
+
+
+def choose_image(request: Request) -> str:
+    """The workers' image: the user's, else upstream's for the engine."""
+    settings = read_settings(request)
+    tag = settings.runtime_version or RUNTIMES[choose_version(request)]
+    default = f"{settings.registry.rstrip('/')}/{find_flags(request).image}:{tag}"
+    return request.spec.engine.image or request.spec.image or default
+
+
+def choose_frontend_image(request: Request) -> str:
+    """The frontend's image: its own, else the workers'."""
+    return read_overrides(request).frontend.image or choose_image(request)
+
+
+def has_version(image: str) -> bool:
+    """Whether an image's tag says which Dynamo it holds; a digest beside the tag does not matter."""
+    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    return VERSION_TAG.fullmatch(tag) is not None
+
+
+def list_workers(spec: Spec) -> tuple[Worker, ...]:
+    """The workers that a spec asks for: one component, or one for each role."""
+    scaling, resources = spec.scaling, spec.resources
+    if spec.serving.mode == "aggregated":
+        return (
+            Worker(
+                name=WORKER,
+                replicas=scaling.replicas,
+                gpus=resources.gpu.count,
+                gpu_type=resources.gpu.type,
+                memory=resources.memory,
+                cpu=resources.cpu,
+            ),
+        )
+    roles: tuple[tuple[str, Literal["prefill", "decode"], Any], ...] = (
+        (PREFILL, "prefill", scaling.prefill),
+        (DECODE, "decode", scaling.decode),
+    )
+    return tuple(
+        Worker(
+            name=name,
+            role=role,
+            replicas=wanted.replicas,
+            gpus=wanted.gpu.count,
+            gpu_type=wanted.gpu.type,
+            memory=wanted.memory,
+        )
+        for name, role, wanted in roles
+        if wanted is not None
+    )
+
+
+def count_frontends(request: Request) -> int:
+    """Frontends to run: none while there is no worker to send requests to."""
+    wanted = any(worker.replicas for worker in list_workers(request.spec))
+    return read_overrides(request).frontend.replicas if wanted else 0
