@@ -6,4 +6,4 @@ They prove nothing about the real operators; checks against the real CRDs are a 
 from pathlib import Path
 
 CRDS = Path(__file__).parent / "crds"
-"""The directory of the stand-in CRDs, for `Cluster.install_crds`."""
+"""The directory of the stand-in CRDs, for `Cluster.install_crds`; each file is one."""

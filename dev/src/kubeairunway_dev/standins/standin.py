@@ -30,6 +30,9 @@ WORKERS: Final = 4
 ABSENT_SECONDS: Final = 1.0
 """How often a kind that is not served is asked for again."""
 
+SYNC_SECONDS: Final = 0.05
+"""How often is looked whether all watches have their first list: nothing is decided before."""
+
 KUBELET: Final = "kubelet"
 
 log = logging.getLogger(__name__)
@@ -55,16 +58,21 @@ class StandIn:
         """Install the operator's own Deployment, then reconcile until cancelled."""
         if not await self._install():
             await self._play_kubelet()
-        async with asyncio.TaskGroup() as group:
-            for informer in self._informers.values():
-                group.create_task(keep_watching(informer))
-            for informer in self._informers.values():
-                await informer.wait_synced()
-            self._queue.start()
-            try:
-                await asyncio.get_running_loop().create_future()
-            finally:
-                await self._queue.stop(0)
+        self._queue.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                known = list(self._informers.values())
+                for informer in known:
+                    group.create_task(keep_watching(informer))
+                await self.prepare()
+                for informer in self._informers.values():
+                    if informer not in known:
+                        group.create_task(keep_watching(informer))
+        finally:
+            await self._queue.stop(0)
+
+    async def prepare(self) -> None:
+        """Do what can be done only once the operator is installed: a subclass may name further watches here."""
 
     def watch(
         self,
@@ -180,6 +188,8 @@ class StandIn:
     async def _handle(self, key: Key) -> float | None:
         """Reconcile one object; return seconds until it wants to be looked at again."""
         watch, namespace, name = key
+        if watch != KUBELET and not all(informer.has_synced for informer in self._informers.values()):
+            return SYNC_SECONDS
         item = self._informers[watch].get(namespace, name)
         if item is None:
             self._queue.forget(key)
