@@ -44,6 +44,7 @@ PUBLIC_PLUGIN = [
 
 HOSTS = {
     "acme.dev",
+    "docs.vllm.ai",
     "example.com",
     "github.com",
     "kaito-project.github.io",

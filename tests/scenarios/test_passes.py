@@ -134,6 +134,20 @@ async def test_a_repair_that_changes_nothing_is_not_made_twice(stage: Any) -> No
     assert len(repairs) == 1
 
 
+async def test_an_object_that_cannot_be_put_right_is_reported_and_stays(stage: Any) -> None:
+    """A claim that somebody made larger cannot shrink, and to delete it would be to delete what it holds."""
+    async with stage.controller():
+        await stage.deploy()
+        await stage.until(lambda: stage.phase() == "Deploying", "it deploys")
+        uid = stage.api.get("services", "one")["metadata"]["uid"]
+        stage.api.refuse["PATCH", "services"] = (422, "Invalid")
+        await stage.api.change("services", "one", {"spec": {"selector": {"app": "other"}}})
+        await stage.until(lambda: stage.condition("ResourceCreated")[1] == "ResourceRefused", "it says so")
+        await stage.settle()
+        assert stage.api.get("services", "one")["metadata"]["uid"] == uid
+    assert [call for call in stage.api.writes if call.method == "DELETE"] == []
+
+
 async def test_deletion_waits_for_the_primary_alone(stage: Any) -> None:
     async with stage.controller():
         await stage.deploy()

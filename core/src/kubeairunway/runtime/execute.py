@@ -248,9 +248,10 @@ class _Run:
         try:
             answer = await self._client.apply_in_place(resource, step.body)
         except ApiError as error:
-            if step.primary or not step.repair or error.status != HTTPStatus.UNPROCESSABLE_ENTITY:
+            if step.primary or not step.repair or not _is_clash(error):
                 raise
             # An edit of what a list is keyed by (a Service's port) leaves their item beside ours, and both clash.
+            # Whatever else is refused stays: a claim that somebody made larger holds data, and cannot shrink.
             meta = dict(step.body["metadata"])
             await self._client.delete(resource, step.name, step.namespace, uid=meta.pop("uid"))
             return await self._create(replace(step, body={**step.body, "metadata": meta}), resource)
@@ -311,6 +312,13 @@ class _Run:
 
 def _is_upstreams(obj: Json, above: Step | None) -> bool:
     return above is not None and is_below(obj, above.kind, above.name)
+
+
+def _is_clash(error: ApiError) -> bool:
+    """Whether an object is refused for a value that must be there once and is there twice."""
+    causes = error.details.get("causes") or ()
+    duplicate = any(cause.get("reason") == "FieldValueDuplicate" for cause in causes)
+    return error.status == HTTPStatus.UNPROCESSABLE_ENTITY and duplicate
 
 
 def _failed(step: Step, error: KubeError) -> Outcome:
