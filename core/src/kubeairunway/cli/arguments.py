@@ -14,7 +14,8 @@ EXPLAIN: Final = """\
 Say which engine and provider a ModelDeployment gets, and why: every candidate, rule and bid, and what would make each
 loser eligible. Works without a cluster, from the installed provider packages: each counts as ready, and of each kind
 the provider's preferred version counts as served. InferenceProviderConfig objects in the input stand for the
-cluster's. With --live, or a NAME, the cluster is asked instead."""
+cluster's. With --live, or a NAME, the cluster is asked instead. With --diff it says what applying the file changes in
+a deployment that is there."""
 
 RENDER: Final = """\
 Print the objects that a ModelDeployment becomes, ready for kubectl. Works without a cluster like `explain`. Without a
@@ -109,6 +110,16 @@ def _add_decision(parser: argparse.ArgumentParser, style: str) -> None:
     parser.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
     if style == "table":
         parser.add_argument("--spec", action="store_true", help="print the effective spec, too")
+        parser.add_argument(
+            "--diff",
+            action="store_true",
+            help="say what applying the file changes: in place, recreate or surge, downtime, GPUs meanwhile",
+        )
+        parser.add_argument(
+            "--old",
+            metavar="FILE",
+            help="with --diff: the deployment as it is, with its objects if they are in it, instead of the cluster's",
+        )
 
 
 def _add_provider_choice(parser: argparse.ArgumentParser) -> None:

@@ -53,8 +53,12 @@ def read_cluster(
 
     Raises SettingsError for the kubeconfig, KubeError for the cluster.
     """
-    config = load_config(Path(options.kubeconfig).expanduser() if options.kubeconfig else None, options.context)
-    return asyncio.run(_read(config, options, packages, given, served))
+    return asyncio.run(_read(find_config(options), options, packages, given, served))
+
+
+def find_config(options: argparse.Namespace) -> ClusterConfig:
+    """Return how the cluster is reached. Raises SettingsError."""
+    return load_config(Path(options.kubeconfig).expanduser() if options.kubeconfig else None, options.context)
 
 
 async def _read(
@@ -68,15 +72,26 @@ async def _read(
         deployment = None
         if options.name:
             deployment = await _read_deployment(client, options.name, options.namespace or config.namespace)
-        configs = await _read_configs(client)
-        discovery = Discovery(client)
-        await discovery.refresh()
+        facts = await read_providers(client, Discovery(client), packages, given, served)
+    return ClusterView(facts, config.namespace, deployment)
+
+
+async def read_providers(
+    client: Client,
+    discovery: Discovery,
+    packages: Mapping[str, PackageFacts],
+    given: Mapping[str, Mapping[str, Any]],
+    served: Served,
+) -> dict[str, ProviderFacts]:
+    """Return each provider as the cluster has it now. Raises KubeError."""
+    configs = await _read_configs(client)
+    await discovery.refresh()
     now = datetime.now(UTC)
     facts = {}
     for name in sorted({*packages, *configs, *given}):
         package = packages.get(name, PackageFacts(provider=None))
         facts[name] = _judge(name, package, _merge(configs.get(name), given.get(name)), discovery, served, now)
-    return ClusterView(facts, config.namespace, deployment)
+    return facts
 
 
 @asynccontextmanager

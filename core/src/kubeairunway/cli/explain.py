@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 from kubeairunway.cli.exit_codes import ExitCode
-from kubeairunway.cli.output import format_values, format_yaml, write
+from kubeairunway.cli.output import format_values, format_yaml, wrap_line, write
 from kubeairunway.cli.situation import Case, decide_cases
 from kubeairunway.decide.effective import cel_view
 from kubeairunway.decide.explanation import Candidate, Explanation, RuleVerdict, to_json
+from kubeairunway.errors import SettingsError
 from kubeairunway.model.spec import ENGINE_TITLES
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from kubeairunway.model import Problem
 
-WIDTH = 100
-"""Columns of text for people."""
-
 CONTINUED = " \\\n      "
 """Between the parts of a shell command that goes on in the next line."""
 
@@ -28,7 +25,13 @@ OUTCOMES = {"matched": "matches", "notMatched": "does not match", "error": "cann
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the explanation of every deployment given."""
+    """Print the explanation of every deployment given, or of an edit."""
+    if options.diff:
+        from kubeairunway.cli import diff  # noqa: PLC0415 - only who compares pays for it
+
+        return diff.run(options)
+    if options.old:
+        raise SettingsError("--old says what to compare with; give --diff, too")
     cases = decide_cases(options)
     if options.output == "table":
         write("\n\n".join("\n".join(describe_case(case, with_spec=options.spec)) for case in cases))
@@ -48,7 +51,7 @@ def describe_case(case: Case, *, with_spec: bool = False) -> Iterator[str]:
         if decision.explanation.message not in verdict and not _is_said(decision.explanation.message, case.problems):
             yield f"  {decision.explanation.message}"
         for line in _describe_trials(decision.explanation, frozenset(case.problems)):
-            yield from _wrap(line)
+            yield from wrap_line(line)
         if with_spec:
             yield "  effective spec:"
             yield from (f"    {line}" for line in format_yaml([cel_view(decision.spec)]).splitlines())
@@ -75,14 +78,6 @@ def _is_said(text: str, problems: Iterable[Problem]) -> bool:
     for problem in problems:
         text = text.replace(problem.message, "")
     return not text.strip("; ")
-
-
-def _wrap(line: str) -> list[str]:
-    """The line in pieces of at most `WIDTH`, the later ones indented below it; words are never broken."""
-    if len(line) <= WIDTH:
-        return [line]
-    indent = " " * (len(line) - len(line.lstrip()) + 4)
-    return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _say(problem: Problem) -> str:

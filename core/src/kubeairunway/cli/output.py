@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+WIDTH = 100
+"""Columns of text for people."""
+
+
 def write(text: str) -> None:
     """Write to standard output, ending with a newline; what a terminal cannot show is escaped."""
     encoding = sys.stdout.encoding or "utf-8"
@@ -56,6 +60,16 @@ def format_values(values: Sequence[Any], style: str) -> str:
     if style == "yaml":
         return format_yaml(values)
     return format_json(values[0] if len(values) == 1 else list(values))
+
+
+def wrap_line(line: str) -> list[str]:
+    """Return the line in pieces of at most `WIDTH`, the later ones indented below it; words are never broken."""
+    if len(line) <= WIDTH:
+        return [line]
+    import textwrap  # noqa: PLC0415 - only who prints long lines pays
+
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _one_line(text: str) -> str:

@@ -58,7 +58,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class _Input:
+class Input:
     """The documents by what they are."""
 
     deployments: tuple[Document, ...]
@@ -73,9 +73,9 @@ def decide_cases(options: argparse.Namespace) -> list[Case]:
     documents = read_documents(options.filename)
     if options.filename and not documents:
         raise SettingsError(f"{', '.join(options.filename)}: there are no documents in it")
-    given = _sort_documents(documents)
+    given = sort_documents(documents)
     # What a provider's code prints must not get into what the command prints.
-    with contextlib.redirect_stdout(sys.stderr), contextlib.closing(_load_providers(options)) as registry:
+    with contextlib.redirect_stdout(sys.stderr), contextlib.closing(load_providers(options)) as registry:
         packages = package_facts(registry)
         live: Mapping[str, Any] | None = None
         if options.live or options.name:
@@ -156,7 +156,8 @@ def package_facts(registry: Registry) -> dict[str, PackageFacts]:
     }
 
 
-def _load_providers(options: argparse.Namespace) -> Registry:
+def load_providers(options: argparse.Namespace) -> Registry:
+    """Return the installed providers, as far as the options want them. Raises SettingsError for an unknown name."""
     registry = load_registry(disabled=options.disable_provider, only=options.provider or None)
     for remark in registry.remarks:
         note(remark)
@@ -168,7 +169,8 @@ def _load_providers(options: argparse.Namespace) -> Registry:
     return registry
 
 
-def _sort_documents(documents: list[Document]) -> _Input:
+def sort_documents(documents: list[Document]) -> Input:
+    """Return the documents by what they are; others are skipped with a note. Raises SettingsError if none is ours."""
     deployments = tuple(document for document in documents if document.kind == MODEL_DEPLOYMENT)
     if documents and not deployments:
         kinds = ", ".join(sorted({document.kind or "no kind" for document in documents}))
@@ -176,7 +178,7 @@ def _sort_documents(documents: list[Document]) -> _Input:
     for document in documents:
         if document.kind not in {MODEL_DEPLOYMENT, PROVIDER_CONFIG}:
             note(f"{document.place}: skipped, kind {document.kind or '(none)'}")
-    return _Input(deployments, dict(_read_configs(documents)))
+    return Input(deployments, dict(_read_configs(documents)))
 
 
 def _read_configs(documents: list[Document]) -> Iterator[tuple[str, Mapping[str, Any]]]:

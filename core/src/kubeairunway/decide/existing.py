@@ -1,12 +1,13 @@
 """What exists already for a deployment: its primary, what its status recorded, and what upstream reports."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from kubeairunway.decide.effective import effective_spec
 from kubeairunway.decide.facts import Kept, ProviderFacts
-from kubeairunway.decide.ownership import annotation
+from kubeairunway.decide.ownership import annotation, owner_uids
 from kubeairunway.decide.plan import Snapshot
 from kubeairunway.decide.rendering import describe_identity
 from kubeairunway.model import names
@@ -165,3 +166,30 @@ def fallback_request(deployment: Deployment, facts: ProviderFacts, engine: str, 
         overrides=overrides,
         settings=facts.settings,
     )
+
+
+def pick_owned(
+    deployment: Json, objects: Iterable[Json], providers: Mapping[str, ProviderFacts]
+) -> Mapping[tuple[Kind, str], Json]:
+    """The objects that are the deployment's, by the kind of the provider that rendered each, and name."""
+    meta = deployment["metadata"]
+    recorded = ((deployment.get("status") or {}).get("provider") or {}).get("name") or ""
+    owned: dict[tuple[Kind, str], Json] = {}
+    for obj in objects:
+        kind = _find_kind(obj, recorded, providers)
+        about = obj.get("metadata") or {}
+        if kind is not None and about.get("namespace") == meta["namespace"] and meta["uid"] in owner_uids(obj):
+            owned[kind, about["name"]] = obj
+    return MappingProxyType(owned)
+
+
+def _find_kind(obj: Json, recorded: str, providers: Mapping[str, ProviderFacts]) -> Kind | None:
+    """The kind of an object as the provider on its label declares it, else the one on record, else any."""
+    group, _, version = str(obj.get("apiVersion") or "").rpartition("/")
+    label = ((obj.get("metadata") or {}).get("labels") or {}).get(names.PROVIDER)
+    for name in dict.fromkeys((label, recorded, *providers)):
+        provider = providers[name].provider if name in providers else None
+        for kind in provider.kinds if provider else ():
+            if (kind.group, kind.name) == (group, obj.get("kind")) and version in kind.versions:
+                return kind
+    return None

@@ -39,6 +39,11 @@ def set_paths(spec: Spec) -> tuple[str, ...]:
     return tuple(_differing(spec, Spec(), ""))
 
 
+def changed_paths(old: Spec, new: Spec) -> tuple[str, ...]:
+    """The leaves at which two specs differ, in the order of the schema; a part that only one has is a leaf."""
+    return tuple(_changes(old, new, ""))
+
+
 def covers(carried: Iterable[str], path: str) -> bool:
     """Whether a path is among those carried, or below one of them."""
     return any(path == item or path.startswith(f"{item}.") for item in carried)
@@ -68,6 +73,17 @@ def _walk_paths(model: type[BaseModel], prefix: str) -> Iterator[str]:
         yield f"{prefix}{alias}"
         if nested is not None:
             yield from _walk_paths(nested, f"{prefix}{alias}.")
+
+
+def _changes(old: BaseModel, new: BaseModel, prefix: str) -> Iterator[str]:
+    for name, alias, nested in _fields(type(new)):
+        before, after = getattr(old, name), getattr(new, name)
+        if before == after:
+            continue
+        if nested is not None and before is not None and after is not None:
+            yield from _changes(before, after, f"{prefix}{alias}.")
+        else:
+            yield f"{prefix}{alias}"
 
 
 @cache

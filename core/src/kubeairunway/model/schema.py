@@ -32,6 +32,17 @@ def schema_at(schema: Schema, path: str) -> Schema:
     return schema
 
 
+def fill_defaults(schema: Schema, value: Any) -> Any:  # noqa: ANN401 - JSON of any shape
+    """A JSON value with the defaults that the API server writes into it."""
+    if isinstance(value, Mapping):
+        fields = schema.get("properties", {})
+        absent = {name: field["default"] for name, field in fields.items() if "default" in field and name not in value}
+        return {name: fill_defaults(fields.get(name, {}), item) for name, item in {**value, **absent}.items()}
+    if isinstance(value, list):
+        return [fill_defaults(schema.get("items", {}), item) for item in value]
+    return value
+
+
 def _convert(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
     source = _resolve(node, definitions)
     result: Schema = {key: value for key, value in source.items() if key not in _DROPPED and key != "$defs"}

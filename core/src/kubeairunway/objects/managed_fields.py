@@ -1,6 +1,6 @@
 """Who wrote a field, as server-side apply keeps it in metadata.managedFields."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -15,6 +15,22 @@ def find_writer(obj: Mapping[str, Any], path: str, *, but: str) -> str:
         if entry.get("manager") != but and _holds(entry.get("fieldsV1") or {}, path)
     ]
     return max(writers, default=("", ""))[1]
+
+
+def is_applied(obj: Mapping[str, Any], path: str) -> bool:
+    """Whether somebody owns the field at a path by server-side apply, so that applying without it removes it."""
+    return any(_holds(fields, path) for fields in _applied(obj))
+
+
+def has_appliers(obj: Mapping[str, Any]) -> bool:
+    """Whether somebody applied the object's spec by server-side apply."""
+    return any("f:spec" in fields for fields in _applied(obj))
+
+
+def _applied(obj: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for entry in (obj.get("metadata") or {}).get("managedFields") or ():
+        if entry.get("operation") == "Apply" and not entry.get("subresource"):
+            yield entry.get("fieldsV1") or {}
 
 
 def _holds(fields: Mapping[str, Any], path: str) -> bool:

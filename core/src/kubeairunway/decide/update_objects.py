@@ -1,0 +1,104 @@
+"""From the passes that an edit takes to what becomes of each rendered object."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from kubeairunway.decide.passes import Course
+from kubeairunway.decide.plan import Snapshot, Step, StepKind
+from kubeairunway.decide.rendering import value_at
+from kubeairunway.decide.rollout import describe_recreate
+from kubeairunway.decide.update import Action, How, Moment, ObjectChange
+from kubeairunway.model import names
+from kubeairunway.objects.compare import contains, find_differences
+from kubeairunway.objects.resources import Json
+
+_Name = tuple[str, str, str]
+
+
+def list_changes(snapshot: Snapshot, course: Course, sent: Iterable[Json]) -> tuple[ObjectChange, ...]:
+    """What becomes of each object, in the order in which it is first written.
+
+    `sent` has the objects as they were rendered for what runs; without one its live object says what changes.
+    """
+    bodies = {_name_body(body): body for body in sent}
+    found: dict[_Name, ObjectChange] = {}
+    for number, step in course.steps:
+        key = step.kind.group, step.kind.name, step.name
+        before = found.get(key)
+        if step.action is StepKind.DELETE:
+            found[key] = _delete(step, number)
+        elif before is None or before.action is Action.DELETED:
+            live = snapshot.owned.get((step.kind, step.name))
+            found[key] = _write(step, number, before, _compare(step, bodies.get(key), live))
+    return tuple(found.values())
+
+
+def judge(changes: Iterable[ObjectChange], *, exists: bool) -> How:
+    """How the whole is carried out, given what becomes of the objects."""
+    changes = tuple(changes)
+    if any(change.why for change in changes):
+        return How.RECREATE
+    if not changes:
+        return How.NOTHING
+    if not exists:
+        return How.CREATE
+    return How.SURGE if any(change.surge for change in changes) else How.IN_PLACE
+
+
+def _delete(step: Step, number: int) -> ObjectChange:
+    at_once = step.primary or not number
+    return ObjectChange(
+        action=Action.DELETED,
+        api_version=step.api_version,
+        kind=step.kind.name,
+        name=step.name,
+        when=Moment.AT_ONCE if at_once else Moment.WHEN_READY,
+        why=describe_recreate(step.paths) if step.primary else "",
+    )
+
+
+def _write(
+    step: Step, number: int, deleted: ObjectChange | None, differing: tuple[tuple[str, ...], tuple[str, ...]]
+) -> ObjectChange:
+    paths, surge = differing
+    if deleted is not None:
+        return replace(deleted, action=Action.RECREATED, api_version=step.api_version, paths=paths)
+    created = step.action is StepKind.CREATE
+    return ObjectChange(
+        action=Action.CREATED if created else Action.CHANGED,
+        api_version=step.api_version,
+        kind=step.kind.name,
+        name=step.name,
+        when=Moment.WHEN_GONE if number else Moment.AT_ONCE,
+        paths=() if created else paths,
+        surge=() if created else surge,
+        surge_replicas=step.kind.surge_replicas,
+    )
+
+
+def _compare(step: Step, sent: Json | None, live: Json | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Paths that differ, and those of them that are declared as surge."""
+    new = _without_marks(step.body)
+    if sent is None:
+        old = _without_marks(live or {})
+        paths = tuple(find_differences(new, old))
+        return paths, tuple(path for path in step.kind.surge if not contains(value_at(old, path), value_at(new, path)))
+    old = _without_marks(sent)
+    paths = tuple(dict.fromkeys((*find_differences(new, old), *find_differences(old, new))))
+    return paths, tuple(path for path in step.kind.surge if value_at(old, path) != value_at(new, path))
+
+
+def _without_marks(body: Mapping[str, Any]) -> Json:
+    """An object without what we keep on it for ourselves."""
+    meta = body.get("metadata") or {}
+    annotations = {
+        key: text for key, text in (meta.get("annotations") or {}).items() if not key.startswith(f"{names.GROUP}/")
+    }
+    kept = {key: value for key, value in meta.items() if key in {"name", "namespace", "labels"}}
+    return {**body, "metadata": {**kept, "annotations": annotations}}
+
+
+def _name_body(body: Mapping[str, Any]) -> _Name:
+    group, _, _ = body["apiVersion"].rpartition("/")
+    return group, body["kind"], body["metadata"]["name"]
