@@ -6,6 +6,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
+from kubeairunway.cli.policy_settings import read_policy_settings
 from kubeairunway.runtime.settings import read_settings
 
 if TYPE_CHECKING:
@@ -24,4 +25,4 @@ def run(options: argparse.Namespace) -> int:
     settings = read_settings(flags, os.environ)
     from kubeairunway.runtime.operator import run as run_operator  # noqa: PLC0415 - slow; wrong settings are said first
 
-    return asyncio.run(run_operator(settings))
+    return asyncio.run(run_operator(settings, read_policy_settings(settings.policy_settings)))

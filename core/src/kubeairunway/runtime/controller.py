@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -24,11 +24,12 @@ from kubeairunway.runtime.urgency import PATIENCE_SECONDS
 from kubeairunway.runtime.world import View, World, describe_deployment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from kubeairunway.decide.expressions import Expressions
     from kubeairunway.kube.events import EventRecorder
     from kubeairunway.plugin.calls import HookCalls
+    from kubeairunway.runtime.admissions import Admissions
     from kubeairunway.runtime.conflicts import Key
     from kubeairunway.runtime.overlay import Address
     from kubeairunway.runtime.providers import Directory
@@ -50,7 +51,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What the last pass that left nothing to do had seen, as digests, and when time makes another one due."""
+    """What the last pass that left nothing to do had seen, as digests, and when time makes another one due.
+
+    `freed` is None unless policies refuse it for what else is in the namespace.
+    """
 
     version: str
     deployment: int
@@ -58,6 +62,7 @@ class Finished:
     looked_up: tuple[Address, ...]
     epoch: int
     due: float | None
+    freed: int | None
 
 
 @dataclass(slots=True)
@@ -85,6 +90,7 @@ class Controller:
         recorder: EventRecorder,
         rules: RuleErrors,
         telemetry: Telemetry,
+        admissions: Admissions,
     ) -> None:
         self._settings = settings
         self._world = world
@@ -95,6 +101,7 @@ class Controller:
         self._recorder = recorder
         self._rules = rules
         self._telemetry = telemetry
+        self._admissions = admissions
         self._states: dict[Key, State] = {}
         self._deciding: dict[Key, float] = {}
         self._queue: WorkQueue[Key] | None = None
@@ -114,6 +121,7 @@ class Controller:
         """
         for key in list(self._states):
             self._forget(key)
+        self._admissions.begin(self._world.deployments.values())
         queue = WorkQueue(self._settings.workers, self._handle, observer=self._telemetry.queue)
         self._backlog = Backlog(batch=2 * self._settings.workers, depth=lambda: queue.depth, add=queue.add)
         self._queue = queue
@@ -143,6 +151,11 @@ class Controller:
         """A deployment is new: its turn comes after what concerns those that run already."""
         if self._backlog is not None:
             self._backlog.put([key])
+
+    def wake_again(self, keys: Iterable[Key]) -> None:
+        """Deployments that policies refused may pass now: in this order, and behind what concerns those that run."""
+        if self._backlog is not None:
+            self._backlog.put(keys)
 
     def wake_all(self, providers: frozenset[str] | None = None) -> None:
         """Give a pass to every deployment, or to those that changed facts of some providers concern."""
@@ -176,6 +189,8 @@ class Controller:
             return False
         if finished.due is not None and time.monotonic() >= finished.due:
             return False
+        if finished.freed not in {None, self._admissions.freed(deployment["metadata"]["namespace"])}:
+            return False
         version = deployment["metadata"]["resourceVersion"]
         if version != finished.version and hash(describe_deployment(deployment)) != finished.deployment:
             return False
@@ -188,7 +203,7 @@ class Controller:
             view = self._world.take(
                 deployment, self._directory.facts, state.memory, datetime.now(UTC), self._settings.deletion_limit
             )
-            plan = await self._decide(key, view)
+            plan = await self._decide_in_turn(key, view)
             provider = plan.provider or provider
             if not self._is_ours(provider):
                 state.memory, state.finished = NO_MEMORY, self._finish(deployment, view, epoch, None)
@@ -215,6 +230,18 @@ class Controller:
             self._telemetry.passed(self._known(provider), time.perf_counter() - started)
         self._report(key, plan, deployment, result)
         return self._settle(key, state, (view, plan, result, epoch))
+
+    async def _decide_in_turn(self, key: Key, view: View) -> Plan:
+        """Decide, and keep what policies granted before another deployment of the namespace has its turn."""
+        deployment = view.snapshot.deployment
+        async with self._admissions.turn(key[0]):
+            freed = self._admissions.freed(key[0])
+            admission = self._admissions.take(deployment, view.snapshot.memory)
+            view.snapshot = replace(view.snapshot, admission=admission)
+            plan = await self._decide(key, view)
+            ours = self._is_ours(plan.provider or current_provider(deployment))
+            view.freed = freed if self._admissions.settle(deployment, plan if ours else None) else None
+            return plan
 
     async def _decide(self, key: Key, view: View) -> Plan:
         self._deciding[key] = time.monotonic()
@@ -248,7 +275,8 @@ class Controller:
     def _settle(self, key: Key, state: State, done: tuple[View, Plan, Result, int]) -> float | None:
         view, plan, result, epoch = done
         if plan.steps or plan.finalizer is False:
-            state.memory = remember(state.memory, plan, result.outcomes, view.snapshot.now)
+            uid = view.snapshot.deployment["metadata"]["uid"]
+            state.memory = remember(state.memory, plan, result.outcomes, view.snapshot.now, uid=uid)
         self._note_conflicts(key, view, result)
         if result.conclusion.retry or has_failed_hook(plan):
             return self._next_delay(state)
@@ -273,6 +301,7 @@ class Controller:
             looked_up=tuple(sorted(view.looked_up)),
             epoch=epoch,
             due=None if after is None else time.monotonic() + after,
+            freed=view.freed,
         )
 
     def _note_conflicts(self, key: Key, view: View, result: Result) -> None:
@@ -343,10 +372,10 @@ def is_concerned(deployment: Json, providers: frozenset[str]) -> bool:
 
 
 def has_failed_hook(plan: Plan) -> bool:
-    """Whether a provider's hook could not be asked: one that overran may answer later, and no event will tell."""
+    """Whether a hook could not be asked: one that overran may answer later, and no event will tell."""
     explanation = getattr(plan.decision, "explanation", None)
     blocked = plan.stage.blocked if plan.stage is not None else None
-    if blocked is not None and blocked.reason == Reason.PROVIDER_ERROR:
+    if blocked is not None and blocked.reason in {Reason.PROVIDER_ERROR, Reason.POLICY_ERROR}:
         return True
     if explanation is None or plan.provider:
         return False

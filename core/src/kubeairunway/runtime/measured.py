@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from kubeairunway.model.problems import Problem
     from kubeairunway.plugin import Bid, Observed, Rendering, Report, Request
-    from kubeairunway.plugin.calls import HookCalls
+    from kubeairunway.plugin.calls import HookCalls, PolicyCalls
     from kubeairunway.runtime.hook_errors import HookErrors
     from kubeairunway.runtime.telemetry import Telemetry
 
@@ -59,6 +59,32 @@ class MeasuredCalls:
             return result
         finally:
             self._telemetry.hooked(provider, hook, time.perf_counter() - started, failure)
+
+
+class MeasuredPolicies:
+    """PolicyCalls that note how long each call took and whether it failed; called from several threads."""
+
+    def __init__(self, calls: PolicyCalls, telemetry: Telemetry) -> None:
+        self._calls = calls
+        self._telemetry = telemetry
+        self.asked = calls.asked
+        self.wants_peers = calls.wants_peers
+
+    def obstacle(self, policy: str) -> str:
+        """See PolicyCalls."""
+        return self._calls.obstacle(policy)
+
+    def admit(self, policy: str, request: Request, provider: str) -> tuple[Problem, ...]:
+        """See PolicyCalls."""
+        started = time.perf_counter()
+        failure: PluginError | None = None
+        try:
+            return self._calls.admit(policy, request, provider)
+        except PluginError as error:
+            failure = error
+            raise
+        finally:
+            self._telemetry.hooked(policy, "admit", time.perf_counter() - started, failure)
 
 
 class MeasuredTransport:

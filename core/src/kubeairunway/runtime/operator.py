@@ -15,7 +15,9 @@ from kubeairunway.kube.config import load_config
 from kubeairunway.kube.discovery import Discovery
 from kubeairunway.kube.events import EventRecorder
 from kubeairunway.kube.http_transport import open_transport
+from kubeairunway.plugin.policies import NO_SETTINGS, Policies, load_policies
 from kubeairunway.plugin.registry import load_registry
+from kubeairunway.runtime.admissions import Admissions
 from kubeairunway.runtime.conflicts import Conflicts
 from kubeairunway.runtime.controller import Controller
 from kubeairunway.runtime.execute import Executor
@@ -25,7 +27,7 @@ from kubeairunway.runtime.hook_errors import HookErrors
 from kubeairunway.runtime.kinds import KindWatches
 from kubeairunway.runtime.leadership import Leadership
 from kubeairunway.runtime.logs import set_up_logging
-from kubeairunway.runtime.measured import MeasuredCalls, MeasuredTransport
+from kubeairunway.runtime.measured import MeasuredCalls, MeasuredPolicies, MeasuredTransport
 from kubeairunway.runtime.operators import Operators
 from kubeairunway.runtime.overlay import Overlay
 from kubeairunway.runtime.providers import Directory
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
     from kubeairunway.kube.transport import Transport
     from kubeairunway.objects.resources import Json, Resource
+    from kubeairunway.plugin.policies import PolicySettings
     from kubeairunway.plugin.registry import Registry
     from kubeairunway.runtime.conflicts import Key
     from kubeairunway.runtime.settings import Settings
@@ -59,7 +62,7 @@ class _StopError(Exception):
     """Ends the task group when the process was asked to stop."""
 
 
-async def run(settings: Settings) -> int:
+async def run(settings: Settings, policy_settings: PolicySettings = NO_SETTINGS) -> int:
     """Run the controller until SIGTERM or SIGINT; returns the exit code.
 
     Raises SettingsError for settings that cannot work (no cluster, a port that is taken).
@@ -73,22 +76,33 @@ async def run(settings: Settings) -> int:
         deadline=settings.hook_deadline,
         crash_notes=settings.crash_notes,
     )
+    policies = await asyncio.to_thread(
+        load_policies,
+        disabled=settings.disabled_policies,
+        settings=policy_settings,
+        deadline=settings.hook_deadline,
+        crash_notes=(settings.crash_notes, registry.notes) if settings.crash_notes else None,
+    )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     transport = open_transport(config)
     try:
-        return await Operator(settings, registry, transport).run(stop)
+        return await Operator(settings, registry, transport, policies).run(stop)
     finally:
         await transport.close()
+        policies.close()
         registry.close()
 
 
 class Operator:
     """One controller process over a transport and the providers of a registry."""
 
-    def __init__(self, settings: Settings, registry: Registry, transport: Transport) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, transport: Transport, policies: Policies | None = None
+    ) -> None:
+        self._policies = policies if policies is not None else Policies((), {})
         self._settings = settings
         self._registry = registry
         self._started_at = time.monotonic()
@@ -110,7 +124,12 @@ class Operator:
             level = logging.INFO if package.provider is not None else logging.WARNING
             text = f"package {package.name} {package.version}: {package.state}"
             log.log(level, "%s %s", text, package.reason, extra={"provider": package.name})
-        for remark in registry.remarks:
+        self.telemetry.set_policies(package.state for package in self._policies.packages)
+        for policy in self._policies.packages:
+            level = logging.INFO if policy.policy is not None else logging.WARNING
+            text = f"policy {policy.name} {policy.version}: {policy.state}"
+            log.log(level, "%s %s", text, policy.reason, extra={"policy": policy.name})
+        for remark in (*registry.remarks, *self._policies.remarks):
             log.warning("%s", remark)
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -208,6 +227,11 @@ class Operator:
             client, self._directory, self._overlay, heartbeat=settings.heartbeat, rules=rules, hooks=hooks
         )
         self._recorder = EventRecorder(client, "kubeairunway-controller", settings.identity)
+        self._admissions = Admissions(
+            MeasuredPolicies(self._policies, self.telemetry),
+            self._wake_again,
+            self._world.has_objects,
+        )
         self._controller = Controller(
             settings,
             self._world,
@@ -218,6 +242,7 @@ class Operator:
             recorder=self._recorder,
             rules=rules,
             telemetry=self.telemetry,
+            admissions=self._admissions,
         )
         self._leadership = Leadership(client, settings, start=self._lead, stop=self._stand_down)
 
@@ -262,11 +287,16 @@ class Operator:
         if self._ready:
             self._controller.wake(key)
 
+    def _wake_again(self, keys: Iterable[Key]) -> None:
+        if self._ready:
+            self._controller.wake_again(keys)
+
     def _take_up(self, key: Key) -> None:
         if self._ready:
             self._controller.take_up(key)
 
     def _on_deployment(self, resource: Resource, old: Json | None, new: Json | None) -> None:
+        self._admissions.note(old, new)
         self._routes.handle_deployment(resource, old, new)
 
     def _on_object(self, resource: Resource, old: Json | None, new: Json | None) -> None:

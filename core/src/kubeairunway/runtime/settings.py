@@ -53,6 +53,8 @@ OPTIONS: Final = (
         "shards, comma-separated: provider:<name>, or core for what no loaded provider runs",
     ),
     Option("disable-providers", "A,B", "provider packages not to load"),
+    Option("disable-policies", "A,B", "policy packages not to load"),
+    Option("policy-settings", "FILE", "YAML with the settings of each policy under its name; default: none"),
     Option("workers", "N", "deployments handled at once; default 8"),
     Option("leader-elect", "true|false", "work only while holding the Lease; default true"),
     Option("lease-namespace", "NAME", "namespace of the Lease; default: the pod's, else kubeairunway-system"),
@@ -79,6 +81,8 @@ class Settings:
     namespaces: tuple[str, ...] = ()
     only: frozenset[str] = frozenset()
     disabled_providers: frozenset[str] = frozenset()
+    disabled_policies: frozenset[str] = frozenset()
+    policy_settings: Path | None = None
     workers: int = 8  # 8 to 16 status writes in flight are best, 32 are slower: measured
     leader_elect: bool = True
     lease_namespace: str = DEFAULT_NAMESPACE
@@ -122,6 +126,8 @@ def read_settings(flags: Mapping[str, str], environ: Mapping[str, str]) -> Setti
         namespaces=read.value("namespaces", (), _names),
         only=only,
         disabled_providers=read.value("disable-providers", frozenset(), lambda text: frozenset(_names(text))),
+        disabled_policies=read.value("disable-policies", frozenset(), lambda text: frozenset(_names(text))),
+        policy_settings=read.value("policy-settings", None, lambda text: Path(text).expanduser()),
         workers=read.value("workers", 8, lambda text: _whole(text, 1, 256)),
         leader_elect=read.value("leader-elect", True, _boolean),  # noqa: FBT003 - the default's value
         lease_namespace=read.value("lease-namespace", _pod_namespace(environ), _name),

@@ -85,6 +85,7 @@ class Telemetry:
         self._hook_errors = count("hook_errors", "Provider hooks that failed.", ("provider", "hook", "error_type"))
         self._rule_errors = count("rule_errors", "Selection rules that had no verdict.", ("provider", "rule"))
         self._packages = Gauge(f"{PREFIX}packages", "Provider packages by state.", ("state",), registry=registry)
+        self._policies = Gauge(f"{PREFIX}policies", "Policy packages by state.", ("state",), registry=registry)
         self._leading = Gauge(f"{PREFIX}leader", "1 while this process holds the Lease.", registry=registry)
 
     def passed(self, provider: str, seconds: float) -> None:
@@ -127,6 +128,11 @@ class Telemetry:
         """The states of all installed packages."""
         for state, number in Tally(states).items():
             self._packages.labels(state).set(number)
+
+    def set_policies(self, states: Iterable[str]) -> None:
+        """The states of all installed policies."""
+        for state, number in Tally(states).items():
+            self._policies.labels(state).set(number)
 
     def set_leading(self, *, leading: bool) -> None:
         """Whether this process holds the Lease."""

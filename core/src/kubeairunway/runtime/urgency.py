@@ -30,6 +30,7 @@ def _facts(status: Mapping[str, Any]) -> tuple[object, ...]:
         provider.get("name"),
         provider.get("resourceKind"),
         provider.get("resourceName"),
+        provider.get("gpus"),
         engine.get("type"),
         sorted((row["type"], row["status"], row["reason"], row.get("observedGeneration", 0)) for row in rows),
     )

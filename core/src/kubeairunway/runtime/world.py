@@ -42,6 +42,7 @@ class View:
     snapshot: Snapshot
     seen: dict[Address, Version | None]
     looked_up: set[Address] = field(default_factory=set)
+    freed: int | None = None  # see Finished
 
 
 class World:
@@ -140,6 +141,12 @@ class World:
             return obj
 
         return find
+
+    def has_objects(self, uid: str) -> bool:
+        """Whether anything exists that was rendered for the deployment of that uid."""
+        if any(self.overlay.owned_by(uid)):
+            return True
+        return any(watch.by_index(OWNER, uid) for watch in self.kinds.rendered())
 
     def find_at(self, address: Address) -> Json | None:
         """The object at an address, as far as it is known."""
