@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kubeairunway.decide.causes.evidence import NO_EVIDENCE
 from kubeairunway.decide.conclusion import Conclusion, conclude
 from kubeairunway.decide.deployment import plan_deployment
 from kubeairunway.decide.expressions import Expressions
@@ -110,6 +111,7 @@ class World:
         self.writes: list[tuple[str, str, str]] = []
         self.refuse: dict[tuple[str, str], Outcome | None] = {}
         self.memory = Memory()
+        self.evidence = NO_EVIDENCE
         self.events: list[tuple[str, str]] = []
         self.plan = Plan()
         self._version = 10
@@ -194,6 +196,7 @@ class World:
             now=self.now,
             owned=owned,
             find=lambda kind, name: self.objects.get((kind, name)),
+            look_below=lambda _selector: self.evidence,
             memory=self.memory,
         )
 

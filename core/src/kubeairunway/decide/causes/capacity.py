@@ -25,7 +25,7 @@ def read_node(node: Mapping[str, Any]) -> tuple[str, Amounts, Mapping[str, str],
     total = {name: count for name, count in total.items() if count > 0}
     if not takes_pods or not total:
         return None
-    taints = tuple(row for row in read_rows(node, "spec.taints") if row.get("effect") in _KEEPING_OUT)
+    taints = tuple(row for row in read_rows(node, "spec.taints") if read_text(row, "effect") in _KEEPING_OUT)
     return read_text(node, "metadata.name"), total, read_map(node, "metadata.labels"), taints
 
 
@@ -93,12 +93,12 @@ def find_nodes(capacity: Capacity, resource: str, pod: Mapping[str, Any]) -> tup
 
 
 def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
-    if toleration.get("effect") not in {None, "", taint.get("effect")}:
+    if read_text(toleration, "effect") not in {"", read_text(taint, "effect")}:
         return False
-    key, exists = toleration.get("key") or "", toleration.get("operator") == "Exists"
+    key, exists = read_text(toleration, "key"), read_text(toleration, "operator") == "Exists"
     if not key:
         return exists
-    return key == taint.get("key") and (exists or (toleration.get("value") or "") == (taint.get("value") or ""))
+    return key == read_text(taint, "key") and (exists or read_text(toleration, "value") == read_text(taint, "value"))
 
 
 def describe_need(asked: int, resource: str, nodes: tuple[NodeGpus, ...]) -> str:

@@ -86,6 +86,15 @@ class Evidence:
 NO_EVIDENCE = Evidence()
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a pod is judged against: the GPUs its deployment asks for (by resource, a pod), what is free, the time."""
+
+    gpus: Mapping[str, int]
+    capacity: Capacity | None
+    now: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What would help to find the cause next time: pods of a selector, Secrets by name, and what nodes have free."""

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from kubeairunway.decide.causes.capacity import count_asked, describe_need, find_nodes
-from kubeairunway.decide.causes.evidence import Capacity, Cause
+from kubeairunway.decide.causes.evidence import Around, Capacity, Cause
 from kubeairunway.decide.causes.reading import quote, quote_end, read_map, read_number, read_rows, read_text
 from kubeairunway.decide.causes.refusals import (
     MOUNT_EVENTS,
@@ -37,9 +37,7 @@ MOUNT_AGE = timedelta(minutes=5)
 """How long a mount's warning holds without being repeated: kubelet repeats it every two minutes or so."""
 
 
-def find_pod_causes(
-    pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]], capacity: Capacity | None, now: datetime
-) -> Iterator[Cause]:
+def find_pod_causes(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]], around: Around) -> Iterator[Cause]:
     """Causes that a pod shows, in no order; each message goes on after the pod's name. None of a pod that is well."""
     phase = read_text(pod, "status.phase")
     if read_text(pod, "metadata.deletionTimestamp") or phase == "Succeeded" or is_ready(pod):
@@ -51,36 +49,35 @@ def find_pod_causes(
             yield from _find_eviction(pod)
         return
     if not read_text(pod, "spec.nodeName"):
-        yield from _find_place(pod, events, capacity)
+        yield from _find_place(pod, events, around)
     elif not containers:
-        yield from _find_mounts(pod, events, now)
+        yield from _find_mounts(pod, events, around.now)
         yield from _find_loading(pod)
 
 
 # ---- not on a node ----
 
 
-def _find_place(
-    pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]], capacity: Capacity | None
-) -> Iterator[Cause]:
+def _find_place(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]], around: Around) -> Iterator[Cause]:
     scheduled = View(pod).condition("PodScheduled")
     message = scheduled.get("message", "") if scheduled.get("status", "") == "False" else ""
     if not scheduled.raw:
-        told = [read_text(event, "message") for event in events if event.get("reason") == SCHEDULING_EVENT]
+        told = [read_text(event, "message") for event in events if read_text(event, "reason") == SCHEDULING_EVENT]
         message = told[-1] if told else ""
     if not message and not scheduled.get("reason", ""):
         return
     if missing := find_missing(message):
         yield missing
-    yield judge_scheduling(message or scheduled.get("reason", ""), pod, count_asked(pod), capacity)
+    asked = {name: count for name, count in count_asked(pod).items() if name in around.gpus}
+    yield judge_scheduling(message or scheduled.get("reason", ""), asked, pod, capacity=around.capacity)
 
 
 def judge_scheduling(
-    message: str, pod: Mapping[str, Any], asked: Mapping[str, int], capacity: Capacity | None
+    message: str, asked: Mapping[str, int], pod: Mapping[str, Any], *, capacity: Capacity | None
 ) -> Cause:
-    """Why no node takes a pod, from the scheduler's words: for want of GPUs (of which kind, how many), or not."""
+    """Why no node takes a pod that asks for GPUs, from the scheduler's words: for want of them, or not."""
     words = shorten_scheduler(message)
-    resource = next((name for name in asked if _is_gpu(name) and lacks_resource(message, name)), "")
+    resource = next((name for name in asked if lacks_resource(message, name)), "")
     if not resource:
         return Cause(Reason.UNSCHEDULABLE, f"fits on no node: {words}")
     if capacity is None or not _is_about(capacity, pod):
@@ -90,11 +87,6 @@ def judge_scheduling(
         text = f"fits on no node, although {nodes[0].node} has {nodes[0].free} x {resource} free: {words}"
         return Cause(Reason.UNSCHEDULABLE, text)
     return Cause(Reason.WAITING_FOR_GPU, f"{describe_need(asked[resource], resource, nodes)}: {words}")
-
-
-def _is_gpu(resource: str) -> bool:
-    """Accelerators, by name: nvidia.com/gpu, nvidia.com/mig-1g.5gb, amd.com/gpu, gpu.intel.com/i915, ..."""
-    return any(word in resource for word in ("gpu", "mig-", "google.com/tpu", "habana.ai/", "aws.amazon.com/neuron"))
 
 
 def _is_about(capacity: Capacity, pod: Mapping[str, Any]) -> bool:
@@ -181,7 +173,7 @@ def _find_mounts(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]], no
         return
     for event in events:
         seen = parse_time(read_text(event, "lastTimestamp"))
-        if event.get("reason") in MOUNT_EVENTS and seen is not None and now - seen <= MOUNT_AGE:
+        if read_text(event, "reason") in MOUNT_EVENTS and seen is not None and now - seen <= MOUNT_AGE:
             message = read_text(event, "message")
             yield find_missing(message) or Cause(Reason.DEPENDENCY_MISSING, f"cannot mount a volume: {quote(message)}")
 

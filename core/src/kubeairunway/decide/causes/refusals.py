@@ -18,12 +18,16 @@ _DENIED = re.compile(
     r"violates PodSecurity|admission webhook .{1,300}? denied the request|ValidatingAdmissionPolicy|"
     r"denied the request:|is forbidden:"
 )
-_SECRET = re.compile(r'secrets? "(?P<name>[^"]+)" (?:is forbidden|not found)', re.IGNORECASE)
+_SECRET = re.compile(r'secrets? "(?P<name>[^"]+)" not found', re.IGNORECASE)
 _SECRET_KEY = re.compile(r"couldn't find key (?P<key>\S+) in Secret (?:[^/\s]+/)?(?P<name>\S+)", re.IGNORECASE)
 _OTHER = re.compile(r'(?P<kind>configmap|persistentvolumeclaim)s? "(?P<name>[^"]+)" not found', re.IGNORECASE)
 _OTHER_KEY = re.compile(r"couldn't find key (?P<key>\S+) in ConfigMap (?:[^/\s]+/)?(?P<name>\S+)", re.IGNORECASE)
+_SEARCHED = 4096
+"""Characters of somebody else's text that are searched."""
+
 _KINDS = {"configmap": "ConfigMap", "persistentvolumeclaim": "PersistentVolumeClaim"}
-_COMBINED = re.compile(r"^\(combined from similar events\): ")
+_BEFORE = re.compile(r"^(?:.*?(?:is forbidden: |failed error: |Error creating: ))+", re.DOTALL)
+"""What comes before the refusal itself: it names a pod that never was, another one each time."""
 _NODES = re.compile(r"\d+/\d+ nodes are available")
 _PREEMPTION = re.compile(r"[,.]?\s*(?:no new claims to deallocate|preemption: ).*", re.DOTALL)
 
@@ -38,11 +42,12 @@ def is_telling(event: Mapping[str, Any]) -> bool:
 
 def find_refusal(message: str) -> Cause | None:
     """Why pods are not made, if a text says that the API server or a webhook refuses them."""
+    message = message[:_SEARCHED]
     if found := _QUOTA.search(message):
         more = f": requested {quote(found['more'])}" if found["more"] else ""
         return Cause(Reason.QUOTA_EXCEEDED, f"ResourceQuota '{found['name']}' is exceeded{more}")
     if _DENIED.search(message):
-        return Cause(Reason.ADMISSION_DENIED, f"Pods are refused: {quote(_COMBINED.sub('', message))}")
+        return Cause(Reason.ADMISSION_DENIED, quote(_BEFORE.sub("", message)))
     return None
 
 
@@ -69,7 +74,7 @@ def speaks_of_nodes(message: str) -> bool:
 
 def lacks_resource(message: str, resource: str) -> bool:
     """Whether the scheduler's words name a resource of which nodes have too little left."""
-    return re.search(rf"Insufficient {re.escape(resource)}(?![\w./-])", message) is not None
+    return re.search(rf"Insufficient {re.escape(resource)}(?![\w/-]|\.\w)", message) is not None
 
 
 def shorten_scheduler(message: str) -> str:

@@ -51,7 +51,7 @@ def _trim_metadata(obj: Mapping[str, Any]) -> Json:
 
 def _trim_conditions(pod: Mapping[str, Any]) -> Iterator[Json]:
     for row in read_rows(pod, "status.conditions"):
-        if row.get("type") in _CONDITIONS:
+        if read_text(row, "type") in _CONDITIONS:
             kept = {name: row[name] for name in ("type", "status", "reason") if row.get(name)}
             message = read_text(row, "message")[:MAX_KEPT]
             yield {**kept, "message": message} if message else kept

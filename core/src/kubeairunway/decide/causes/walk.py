@@ -1,13 +1,13 @@
 """From the evidence below a deployment to its one cause."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from kubeairunway.decide.causes.evidence import CAUSES, Cause, Evidence, SecretRef
+from kubeairunway.decide.causes.evidence import CAUSES, Around, Cause, Evidence, SecretRef
 from kubeairunway.decide.causes.pods import find_pod_causes, judge_scheduling
 from kubeairunway.decide.causes.reading import quote, read_rows, read_text
-from kubeairunway.decide.causes.refusals import find_refusal, speaks_of_nodes
+from kubeairunway.decide.causes.refusals import find_missing, find_refusal, speaks_of_nodes
 from kubeairunway.model.reasons import Reason
 from kubeairunway.model.spec import Spec
 from kubeairunway.objects.times import parse_time
@@ -17,17 +17,20 @@ REFUSAL_AGE = timedelta(minutes=30)
 
 
 def find_cause(
-    evidence: Evidence, secrets: Iterable[SecretRef], gpus: Mapping[str, int], *, words: str, now: datetime
+    evidence: Evidence, secrets: Sequence[SecretRef], gpus: Mapping[str, int], *, words: str, now: datetime
 ) -> Cause | None:
     """The cause that hides all others by the order of `CAUSES`; None if nothing explains why it is not Ready.
 
     `secrets` are those the spec names, `gpus` the extended resources one pod asks for, as far as the spec says.
     `words` are upstream's: they count where neither pods nor events tell more.
     """
-    below = [*_find_missing_secrets(evidence, secrets), *_find_refusals(evidence, now), *_find_in_pods(evidence, now)]
-    if not below:
-        below = list(_find_in_words(words, gpus))
-    return min(below, key=_rank, default=None)
+    below = [
+        *_find_missing_secrets(evidence, secrets),
+        *_find_refusals(evidence, now),
+        *_find_in_pods(evidence, Around(gpus, evidence.capacity, now)),
+    ]
+    cause = min(below or _find_in_words(words, gpus), key=_rank, default=None)
+    return _name_key(cause, secrets) if cause is not None else None
 
 
 def _rank(cause: Cause) -> int:
@@ -62,9 +65,22 @@ def list_gpus(spec: Spec) -> dict[str, int]:
 def _find_missing_secrets(evidence: Evidence, secrets: Iterable[SecretRef]) -> Iterator[Cause]:
     for ref in secrets:
         if ref.name in evidence.missing_secrets:
-            text = f"Secret '{ref.name}', of which {ref.path} needs key '{ref.key}', does not exist"
-            yield Cause(Reason.SECRET_MISSING, text)
+            yield Cause(Reason.SECRET_MISSING, f"Secret '{ref.name}' does not exist; {_describe_use(ref)}")
             return
+
+
+def _name_key(cause: Cause, secrets: Iterable[SecretRef]) -> Cause:
+    """Kubelet says which Secret a pod lacks; which key is needed, and by what, is in the spec."""
+    if cause.reason != Reason.SECRET_MISSING:
+        return cause
+    ref = next((ref for ref in secrets if f"Secret '{ref.name}'" in cause.message), None)
+    if ref is None or f"'{ref.key}'" in cause.message:
+        return cause
+    return Cause(cause.reason, f"{cause.message}; {_describe_use(ref)}")
+
+
+def _describe_use(ref: SecretRef) -> str:
+    return f"{ref.path} needs its key '{ref.key}'"
 
 
 def _find_refusals(evidence: Evidence, now: datetime) -> Iterator[Cause]:
@@ -78,7 +94,7 @@ def _find_refusals(evidence: Evidence, now: datetime) -> Iterator[Cause]:
             continue
         message = read_text(event, "message")
         about = f"{read_text(event, 'involvedObject.kind')} '{read_text(event, 'involvedObject.name')}'"
-        found = find_refusal(message) or Cause(Reason.UPSTREAM_ERROR, quote(message))
+        found = find_refusal(message) or find_missing(message) or Cause(Reason.UPSTREAM_ERROR, quote(message))
         yield Cause(found.reason, f"{about} cannot make its pods: {found.message}")
         return
 
@@ -86,12 +102,12 @@ def _find_refusals(evidence: Evidence, now: datetime) -> Iterator[Cause]:
 # ---- pods ----
 
 
-def _find_in_pods(evidence: Evidence, now: datetime) -> Iterator[Cause]:
+def _find_in_pods(evidence: Evidence, around: Around) -> Iterator[Cause]:
     """The first cause of all pods, told of the first pod that has it, with how many others have it, too."""
     found: list[tuple[Cause, str]] = []
     for pod in sorted(drop_replaced(evidence.pods), key=lambda pod: read_text(pod, "metadata.name")):
         events = evidence.pod_events.get(read_text(pod, "metadata.uid"), ())
-        cause = min(find_pod_causes(pod, events, evidence.capacity, now), key=_rank, default=None)
+        cause = min(find_pod_causes(pod, events, around), key=_rank, default=None)
         if cause is not None:
             found.append((cause, read_text(pod, "metadata.name")))
     if not found:
@@ -127,7 +143,7 @@ def _owner(pod: Mapping[str, Any]) -> str:
 def _find_in_words(words: str, gpus: Mapping[str, int]) -> Iterator[Cause]:
     """Operators often repeat what Kubernetes said; its own words are as good there as anywhere."""
     if refusal := find_refusal(words):
-        yield refusal
+        yield Cause(refusal.reason, f"Pods cannot be made: {refusal.message}")
     elif speaks_of_nodes(words):
-        cause = judge_scheduling(words, {}, gpus, None)
+        cause = judge_scheduling(words, gpus, {}, capacity=None)
         yield Cause(cause.reason, f"A pod {cause.message}")
