@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,15 @@ class Cluster:
             applied += self.kubectl(*apply, "-f", place, input=text).stdout.split()
         crds = [name for name in applied if name.startswith("customresourcedefinition")]
         if crds:
-            self.kubectl("wait", "--for=condition=Established", f"--timeout={CRD_SECONDS}s", *crds)
+            self._await_established(crds)
+
+    def _await_established(self, crds: Sequence[str]) -> None:
+        wait = ("wait", "--for=condition=Established", f"--timeout={CRD_SECONDS}s", *crds)
+        deadline = time.monotonic() + CRD_SECONDS
+        # Until the server has looked at a new CRD its conditions are null, at which kubectl gives up.
+        while "accessor error" in self.kubectl(*wait, check=False).stderr and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.kubectl(*wait)
 
     def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
         """Return a kubeconfig that acts as a service account, made if missing, with a freshly minted token."""
