@@ -1,4 +1,4 @@
-"""Golden manifests, one per engine, mode and API version. KUBEAIRUNWAY_REGENERATE_GOLDEN=1 writes their objects anew."""
+"""Golden manifests per engine, mode and API version. KUBEAIRUNWAY_REGENERATE_GOLDEN=1 writes their objects anew."""
 
 import json
 import os
