@@ -39,7 +39,6 @@ def test_renders_the_same_bytes_each_time(
     assert len(texts) == 1
 
 
-
 class _Dumper(yaml.SafeDumper):
     """Writes texts of several lines as they read."""
 
