@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+
+class Wait(Protocol):
+    def __call__(self, condition: Callable[[], Any], seconds: float = 30.0) -> None: ...
+
 
 FAKE_GO = """\
 #!/bin/sh
@@ -62,3 +69,16 @@ def fake_go(tmp_path: Path) -> FakeGo:
     cache = tmp_path / "cache"
     cache.mkdir()
     return FakeGo(directory, {"PATH": path, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(cache)})
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Wait:
+    """Wait until a condition holds, or fail."""
+
+    def wait(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {seconds} s"
+            time.sleep(0.1)
+
+    return wait
