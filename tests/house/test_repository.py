@@ -81,7 +81,7 @@ def test_the_contract_has_these_names() -> None:
 
 
 def test_the_kit_for_authors_has_these_names() -> None:
-    assert kubeairunway.testing.__all__ == ["Observation", "OfflineDecision", "deployment"]
+    assert kubeairunway.testing.__all__ == ["Observation", "OfflineDecision", "admit", "deployment"]
 
 
 def test_no_file_names_a_path_of_some_machine(files: list[Path]) -> None:
