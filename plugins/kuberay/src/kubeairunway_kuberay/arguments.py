@@ -24,6 +24,8 @@ TEXTS = frozenset({"revision", "tokenizer_revision", "code_revision"})
 """Keyword arguments that are texts also where they look like numbers."""
 MOST_BRACKETS = 64
 """More of them in one value are no configuration of vLLM's, and reading them deep down could fail."""
+BEYOND_INT64 = 2**63
+"""What reads YAML upstream makes an inexact number of integers from here on."""
 
 
 def name_keyword(name: str, value: str) -> str:
@@ -47,14 +49,15 @@ def _read_value(text: str) -> Any:  # noqa: ANN401 - JSON of any shape
     """A number, truth value, JSON object or list where the text is one; else the text."""
     if text.lower() in {"true", "false"}:
         return text.lower() == "true"
-    if text == "null" or text.count("[") + text.count("{") > MOST_BRACKETS:
+    if text.count("[") + text.count("{") > MOST_BRACKETS:
         return text
     try:
         value = json.loads(text)
         json.dumps(value, allow_nan=False)
     except ValueError:
         return text
-    return text if isinstance(value, str) else value
+    fits = not isinstance(value, int) or abs(value) < BEYOND_INT64
+    return value if fits and isinstance(value, int | float | list | dict) else text
 
 
 def build_engine_kwargs(request: Request, group: Group) -> dict[str, Any]:
