@@ -193,6 +193,23 @@ def test_a_name_that_is_too_long_is_refused_in_the_status(cluster: ControlPlane,
     assert "observedGeneration" not in read_status(cluster, "x" * 48)
 
 
+def test_a_suspended_service_has_nothing_left_and_starts_anew(cluster: ControlPlane, wait_for: Wait) -> None:
+    cluster.apply(make_service("e"))
+    wait_for(lambda: serves(cluster, "e"))
+    first = read_names(cluster, "e")[0]
+    cluster.kubectl("patch", "rayservice", "e", "--type=merge", "-p", '{"spec":{"suspend":true}}')
+    wait_for(lambda: read_condition(cluster, "e", "Suspended")[:2] == ("True", "SuspendComplete"))
+    assert read_condition(cluster, "e", "Ready")[:2] == ("False", "SuspendComplete")
+    assert read_names(cluster, "e") == ("", "")
+    assert cluster.get("rayclusters", "-l", "ray.io/originated-from-cr-name=e")["items"] == []
+    assert cluster.kubectl("get", "service", "e-serve-svc", check=False).returncode != 0
+    cluster.kubectl("patch", "rayservice", "e", "--type=merge", "-p", '{"spec":{"suspend":false}}')
+    wait_for(lambda: serves(cluster, "e"))
+    assert read_names(cluster, "e")[0] not in {first, ""}
+    assert read_condition(cluster, "e", "Suspended")[:2] == ("False", "Resumed")
+    cluster.kubectl("delete", "rayservice", "e", "--timeout=30s")
+
+
 def test_without_pods_it_only_says_so_and_takes_its_time(wait_for: Wait) -> None:
     with ControlPlane(scheduler=False, crds=[CRDS]) as plane:
         plane.start_beside("kuberay", [*PROGRAM, "--delay=0.3", "--hold", "--defaults"])

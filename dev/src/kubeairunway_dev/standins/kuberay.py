@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kubeairunway_dev.standins import kuberay_objects as ray
-from kubeairunway_dev.standins import kuberay_status, pods, program
+from kubeairunway_dev.standins import kuberay_status, kuberay_suspend, pods, program
 from kubeairunway_dev.standins.kuberay_objects import RAY_CLUSTER, RAY_SERVICE, Pair
 from kubeairunway_dev.standins.kuberay_status import DEPLOYING, FAILED, RUNNING, Nodes
+from kubeairunway_dev.standins.kuberay_suspend import Suspension
 from kubeairunway_dev.standins.resources import POD, SERVICE
 from kubeairunway_dev.standins.standin import Key, StandIn
 
@@ -69,6 +70,9 @@ class KubeRayStandIn(StandIn):
             status = kuberay_status.make_refusal(service, objection, now)
             await self.write_status(RAY_SERVICE, service, status, objection)
             return None
+        if (suspension := kuberay_suspend.find_suspension(service)) is not Suspension.NONE:
+            await self._suspend(service, suspension, now)
+            return None
         clusters = self._find_clusters(service)
         states, remaining = self._judge_all(service, clusters)
         serving = {name for name, state in states.items() if state == RUNNING}
@@ -81,6 +85,18 @@ class KubeRayStandIn(StandIn):
         status = self._make_status(service, pair, clusters, states)
         await self.write_status(RAY_SERVICE, service, status, describe(status))
         return min((seconds for seconds in (remaining, waiting) if seconds), default=None)
+
+    async def _suspend(self, service: Json, suspension: Suspension, now: datetime) -> None:
+        """Take a suspension one step further; that step's status brings the key back."""
+        namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
+        clusters = self._clusters.by_index("service", f"{namespace}/{name}")
+        found = (self._kube_services.get(namespace, f"{name}-{part}-svc") for part in ("head", "serve"))
+        services = [item for item in found if item is not None]
+        if suspension is Suspension.UNDER_WAY:
+            await self.delete_all(RAY_CLUSTER, clusters)
+            await self.delete_all(SERVICE, services)
+        status = kuberay_suspend.make_status(service, suspension, now, empty=not clusters and not services)
+        await self.write_status(RAY_SERVICE, service, status, f"suspension {suspension.value}")
 
     def _judge_all(self, service: Json, clusters: dict[str, Json]) -> tuple[dict[str, str], float]:
         """Return the state of the applications on the newest cluster, and the seconds until it may change.

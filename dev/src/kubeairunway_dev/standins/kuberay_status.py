@@ -168,15 +168,9 @@ def make_service_status(
 
 def merge_rows(service: Json, wanted: list[Condition], now: datetime) -> list[Json]:
     """Return a service's conditions; one that is not said anew stays with the generation that it was said of."""
-    before = service.get("status", {}).get("conditions")
-    said = {condition.type: condition for condition in wanted}
-    rows = []
-    for name in (READY, UPGRADE):
-        if name in said:
-            rows += merge_conditions([said[name]], before, generation=service["metadata"]["generation"], now=now)
-        elif (kept := find_condition(before, name)) is not None:
-            rows.append(dict(kept))
-    return rows
+    before, generation = service.get("status", {}).get("conditions") or [], service["metadata"]["generation"]
+    said = {row["type"]: row for row in merge_conditions(wanted, before, generation=generation, now=now)}
+    return list(({row["type"]: row for row in before} | said).values())
 
 
 def list_service_conditions(before: Json, pair: Pair, endpoints: int) -> list[Condition]:
