@@ -26,11 +26,12 @@ from kubeairunway_dev.controlplane import ControlPlane
 from kubeairunway_dev.standins import CRDS as KAITO_CRDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from kubeairunway_dev.controlplane import Cluster
 
 ROOT = Path(__file__).parents[3]
+PROGRAM = (str(Path(sys.executable).with_name("kubeairunway")),)
 CONTROLLER_NAMESPACE = "kubeairunway-system"
 ACCOUNT = f"system:serviceaccount:{CONTROLLER_NAMESPACE}:controller"
 
@@ -90,10 +91,9 @@ class Process:
 class Controller(Process):
     """One `kubeairunway controller`, and its probes."""
 
-    def __init__(self, flags: list[str], log: Path, kubeconfig: Path) -> None:
-        program = Path(sys.executable).with_name("kubeairunway")
+    def __init__(self, program: list[str], flags: list[str], log: Path, kubeconfig: Path) -> None:
         base = ["controller", "--bind", "127.0.0.1:0", "--log-format", "json"]
-        super().__init__([str(program), *base, *flags], log, kubeconfig)
+        super().__init__([*program, *base, *flags], log, kubeconfig)
 
     @property
     def url(self) -> str:
@@ -154,13 +154,12 @@ class Lab:
                     if error.status != 404:
                         raise
 
-    async def controller(self, *flags: str, ready: bool = True) -> Controller:
-        """Start a controller for this test's namespace, with a Lease of its own."""
+    async def controller(self, *flags: str, ready: bool = True, program: Sequence[str] = PROGRAM) -> Controller:
+        """Start a controller for this test's namespace, with a Lease of its own; of another program, if need be."""
         number = len(self.processes)
         lease = ["--lease-name", self.namespace]
-        process = Controller(
-            ["--namespaces", self.namespace, *lease, *flags], self._directory / f"{number}.log", self.kubeconfig
-        )
+        words = ["--namespaces", self.namespace, *lease, *flags]
+        process = Controller([*program], words, self._directory / f"{number}.log", self.kubeconfig)
         self.processes.append(process)
         if ready:
             await self.until(lambda: process.ask("/readyz")[0] == 200, 20, "the controller is ready")
@@ -184,7 +183,7 @@ class Lab:
             if value:
                 return value
             await asyncio.sleep(0.02)
-        words = "\n".join(process.log.read_text()[-3000:] for process in self.processes)
+        words = "\n".join(process.log.read_text()[-6000:] for process in self.processes)
         pytest.fail(f"not within {seconds} s: {what}\n{words}")
 
     # ---- objects ----

@@ -204,7 +204,11 @@ class _Decider:
         blocked = ready(decision.unavailable, decision.unavailable_message, "Unknown")
         reported = self._ask_upstream(None)
         stage = self._keep(reported, blocked, validated(every), unavailable(decision))
-        return self._complete(decision, every, stage=replace(stage, recorded=True))
+        # Without the package nobody watches the kind: what the status has on record is believed.
+        facts = self._snapshot.providers.get(decision.provider or "")
+        unseen = bool(self._recorded.kind) and (facts is None or facts.provider is None)
+        exists = self._exists or unseen
+        return self._complete(decision, every, stage=replace(stage, recorded=True, exists=exists, serving_on=exists))
 
     def _plan_plugin_error(self, decision: Decision, every: tuple[Problem, ...], message: str) -> Plan:
         blocked = ready(Reason.PROVIDER_ERROR, message, "Unknown" if self._exists else "False")

@@ -248,6 +248,22 @@ def config_status(
     return {**status, "lastHeartbeat": format_time(now)}
 
 
+def overdue_status(config: Mapping[str, Any], facts: ProviderFacts, now: datetime) -> Json | None:
+    """The status of a config whose own process is silent: all that it said last, but no longer ready.
+
+    None if it says so already. That process writes its own again with its next heartbeat.
+    """
+    before: Mapping[str, Any] = config.get("status") or {}
+    shown = find_condition(before.get("conditions"), ConfigCondition.READY) or {}
+    if shown.get("reason") == facts.reason:
+        return None
+    generation = int(config["metadata"].get("generation") or 0)
+    late = Condition(ConfigCondition.READY, "False", facts.reason, facts.message)
+    others = [row for row in before.get("conditions") or () if row["type"] != ConfigCondition.READY]
+    rows = merge_conditions([late], before.get("conditions"), generation=generation, now=now)
+    return {**before, "ready": False, "conditions": [*rows, *others]}
+
+
 def _upstream_status(provider: Provider, upstream: Upstream) -> Json:
     rows = [
         {"group": kind.group, "name": kind.name, "version": upstream.served.get(kind, "")} for kind in provider.kinds

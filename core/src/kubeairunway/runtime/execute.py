@@ -291,7 +291,7 @@ class _Run:
         sent = annotation(step.body, names.APPLIED_HASH)
         if label != names.MANAGED_BY_VALUE or annotation(live, names.APPLIED_HASH) != sent:
             meta = {**step.body["metadata"], "uid": live["metadata"]["uid"]}
-            live = await self._client.apply_in_place(resource, {**step.body, "metadata": meta})
+            return await self._apply(replace(step, body={**step.body, "metadata": meta}, repair=True), resource)
         return self._keep(step, resource, live)
 
     async def _delete(self, step: Step, resource: Resource, moment: str) -> Outcome:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from kubeairunway.decide.provider_config import config_status
+from kubeairunway.decide.provider_config import config_status, overdue_status
 from kubeairunway.errors import ApiError, KubeError
 from kubeairunway.kube.backoff import Backoff
 from kubeairunway.model import names
@@ -60,7 +60,10 @@ class ConfigKeeper:
         """Bring every config up to date; returns seconds until the next heartbeat, or the next try of one, is due."""
         if not self._directory.readable:
             return self._heartbeat
-        waits = [await self._try(name) for name in self._directory.names() if self._directory.keeps(name)]
+        names = self._directory.names()
+        waits = [
+            await self._try(name) for name in names if self._directory.keeps(name) or self._directory.is_late(name)
+        ]
         return min(waits, default=self._heartbeat)
 
     async def run(self) -> None:
@@ -77,7 +80,7 @@ class ConfigKeeper:
     async def _try(self, name: str) -> float:
         """Keep one config; one that the API server refuses is no reason to leave the others."""
         try:
-            wait = await self._keep(name)
+            wait = await (self._keep(name) if self._directory.keeps(name) else self._mark_late(name))
         except KubeError as error:
             wait = self._backoffs.setdefault(name, Backoff(RETRY_BASE, RETRY_CAP)).next()
             text = "the config of provider %s could not be written, again in %.1f s: %s"
@@ -111,6 +114,14 @@ class ConfigKeeper:
         if status is None or (left > 0 and self._stands(config, status)):
             return max(left, 0.1)
         await self._write(config, status)
+        return self._heartbeat
+
+    async def _mark_late(self, name: str) -> float:
+        """Say of another shard's provider that nobody looks after it."""
+        config, fact = self._directory.config(name), self._directory.facts.get(name)
+        status = overdue_status(config, fact, datetime.now(UTC)) if config is not None and fact is not None else None
+        if config is not None and status is not None:
+            await self._write(config, status)
         return self._heartbeat
 
     def _stands(self, config: Json, status: Json) -> bool:

@@ -117,6 +117,11 @@ class Directory:
             return self._settings.runs_core()
         return self._settings.runs_provider(name)
 
+    def is_late(self, name: str) -> bool:
+        """Whether it is the core's to say of another shard's provider that its heartbeat has expired."""
+        fact = self.facts.get(name)
+        return self._settings.runs_core() and fact is not None and fact.reason == ConfigReason.HEARTBEAT_EXPIRED
+
     def update(self) -> None:
         """Work the facts out anew and tell whose changed."""
         now = datetime.now(UTC)

@@ -1,0 +1,92 @@
+"""Pauses and ends: whatever is missing by then, a deletion comes to its end and leaves nothing of ours."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+
+async def test_a_pause_holds_and_what_changed_meanwhile_follows(alive: Any, words: Any) -> None:
+    async def check(case: Any) -> None:
+        await alive.running(case)
+        patch, path, value = case.in_place
+        await alive.annotate(case.name, "true")
+        paused = await alive.says(case.name, "Paused", "True")
+        before = await alive.primary(case)
+        await alive.change(case.name, patch)
+        held = await alive.get(case.name)
+        await asyncio.sleep(1)  # the thing under test is that nothing happens in this time
+        assert (await alive.primary(case))["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+        assert held["status"]["observedGeneration"] == paused["status"]["observedGeneration"]
+        await alive.annotate(case.name, None)
+        await alive.ready(case.name)
+        assert words.dig(await alive.primary(case), path) == value
+
+    await alive.each(check)
+
+
+async def test_a_paused_deployment_is_deleted_within_three_seconds(alive: Any) -> None:
+    async def check(case: Any) -> None:
+        await alive.running(case)
+        await alive.annotate(case.name, "true")
+        await alive.says(case.name, "Paused", "True")
+        await delete(alive, case, 3)
+
+    await alive.each(check)
+
+
+async def test_the_same_name_again_at_once_is_another_deployment(alive: Any) -> None:
+    async def check(case: Any) -> None:
+        first = await alive.running(case)
+        old = await alive.primary(case)
+        await delete(alive, case, 3)
+        second = await alive.running(case)
+        new = await alive.primary(case)
+        assert second["metadata"]["uid"] != first["metadata"]["uid"]
+        assert new["metadata"]["uid"] != old["metadata"]["uid"]
+        assert {row["uid"] for row in new["metadata"]["ownerReferences"]} == {second["metadata"]["uid"]}
+
+    await alive.each(check)
+
+
+async def test_an_upstream_finalizer_that_never_ends_holds_a_deletion_to_the_limit_and_is_counted(life: Any) -> None:
+    controller = await life.lab.controller("--deletion-limit", "4")
+
+    async def check(case: Any) -> None:
+        await life.running(case)
+        primary = await life.primary(case)
+        held = [*(primary["metadata"].get("finalizers") or []), "example.com/never"]
+        await life.lab.patch(case.primary, case.name, {"metadata": {"finalizers": held}})
+        await life.lab.delete(life.kinds.MD, case.name)
+        await life.lab.phase(case.name, "Terminating", 3)
+        await life.lab.gone(life.kinds.MD, case.name, 10)
+        left = await life.primary(case)
+        assert left["metadata"]["deletionTimestamp"]
+        await life.lab.patch(case.primary, case.name, {"metadata": {"finalizers": None}})
+        await life.lab.gone(case.primary, case.name, 10)
+
+    await life.each(check)
+    told = {event["involvedObject"]["name"] for event in await life.lab.events("FinalizerTimeout")}
+    assert told == {case.name for case in life.cases}
+    assert controller.metric("kubeairunway_finalizer_timeouts_total") == len(life.cases)
+
+
+async def test_a_namespace_goes_with_all_that_is_in_it(alive: Any) -> None:
+    async def run(case: Any) -> None:
+        await alive.running(case)
+
+    await alive.each(run)
+    await asyncio.to_thread(alive.lab.plane.kubectl, "delete", "namespace", alive.lab.namespace, "--wait=false")
+
+    async def check(case: Any) -> None:
+        await alive.lab.gone(alive.kinds.MD, case.name, 15)
+        await alive.lab.gone(case.primary, case.name, 15)
+
+    await alive.each(check)
+
+
+async def delete(life: Any, case: Any, seconds: float) -> None:
+    """Delete a deployment and wait until it and its primary are gone."""
+    await life.lab.delete(life.kinds.MD, case.name)
+    await life.lab.gone(life.kinds.MD, case.name, seconds)
+    assert await life.lab.find(case.primary, case.name) is None
