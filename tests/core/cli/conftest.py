@@ -104,7 +104,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(packages: Path, tmp_path: Path) -> Run:
-    """Call `kubeairunway` with arguments, in an empty folder and home; the installed kaito, if any, is switched off."""
+    """Call `kubeairunway` with arguments, in an empty folder and home; our own providers, if installed, are switched off."""
 
     def call(*arguments: str, stdin: str | bytes = "", env: Mapping[str, str] | None = None) -> Result:
         environment = {
@@ -112,7 +112,7 @@ def run(packages: Path, tmp_path: Path) -> Run:
             "PYTHONPATH": str(packages),
             "HOME": str(tmp_path),
             "PYTHONWARNINGS": "error",
-            "KUBEAIRUNWAY_DISABLE_PROVIDERS": "kaito",
+            "KUBEAIRUNWAY_DISABLE_PROVIDERS": "dynamo,kaito,kuberay,vllm",
             **(env or {}),
         }
         done = subprocess.run(  # noqa: S603 - our own command
