@@ -59,7 +59,8 @@ def run(options: argparse.Namespace) -> int:
 def describe_update(case: UpdateCase) -> Iterator[str]:
     """Yield the lines that tell a person what the edit comes to."""
     update = case.update
-    yield f"{case.namespace}/{case.name or '(no name)'}: {_verdict(update)}"
+    shown = any(not problem.warning for problem in case.problems)  # each objection is said once
+    yield f"{case.namespace}/{case.name or '(no name)'}: {_verdict(update, shown=shown)}"
     for problem in case.problems:
         yield f"  {'warning' if problem.warning else 'error'}: {case.document.locate(problem)}: {problem.message}"
     if update is None:
@@ -75,31 +76,31 @@ def describe_update(case: UpdateCase) -> Iterator[str]:
     for path in update.kept:
         yield f"  {path} stays: the file does not name it, and it was not set by applying a file"
     for field in update.fields:
-        yield from _describe_field(field)
+        yield from _describe_field(field, shown=shown)
     yield from _describe_objects(update)
     if update.how not in {How.NOTHING, How.REFUSED, How.WAITS}:
         yield f"  downtime: {DOWNTIME[update.downtime]}"
         yield f"  GPUs: {_describe_gpus(update)}"
 
 
-def _verdict(update: Update | None) -> str:
+def _verdict(update: Update | None, *, shown: bool) -> str:
     if update is None:
         return "cannot be read"
     if update.how is How.NOTHING and not update.generation:
         return "no change: nothing is written"
     if update.how is How.REFUSED:
         serves = "; the running revision serves on" if update.before.provider else ""
-        return f"refused{serves}: {update.reason}"
+        return f"refused{serves}" + ("" if shown else f": {update.reason}")
     if update.how is How.WAITS:
         held = update.held
         return f"nothing is written for now: {held.reason}: {held.message}" if held else HOW[update.how]
     return f"{HOW[update.how]}: {update.reason}" if update.reason else HOW[update.how]
 
 
-def _describe_field(field: FieldChange) -> Iterator[str]:
+def _describe_field(field: FieldChange, *, shown: bool) -> Iterator[str]:
     values = f"{_show(field.before)} -> {_show(field.after)}"
     how = "no object changes" if field.how is How.NOTHING else HOW[field.how].partition(":")[0]
-    reason = f": {field.reason}" if field.reason else ""
+    reason = f": {field.reason}" if field.reason and not (shown and field.how is How.REFUSED) else ""
     together = " (with the other changes; not alone)" if field.together else ""
     if field.together and field.how is How.NOTHING:
         how, together = "adds nothing to the other changes", ""
