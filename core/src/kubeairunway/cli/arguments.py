@@ -26,6 +26,11 @@ PROVIDERS: Final = """\
 List the installed provider packages: Loaded, Incompatible (written for another contract), Failed (cannot be imported
 or used), Disabled, or Quarantined (froze an earlier process), each with the reason. No cluster is asked."""
 
+POLICIES: Final = """\
+List the installed policies, which judge every deployment whatever its provider, with their states as of providers, what
+can be set for each, and the reason why one cannot be asked. While one cannot, nothing is created or changed. No cluster
+is asked."""
+
 CONTROLLER: Final = """\
 Run the controller until SIGTERM or SIGINT. Each flag can be given as the environment variable beside it; the flag
 wins."""
@@ -45,6 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_decision(_command(commands, "explain", "say which provider a deployment gets, and why", EXPLAIN), "table")
     _add_decision(_command(commands, "render", "print the objects that a deployment becomes", RENDER), "yaml")
     _add_providers(_command(commands, "providers", "list the installed providers", PROVIDERS))
+    _add_policies(_command(commands, "policies", "list the installed policies", POLICIES))
     crds = _command(commands, "crds", "print the CRDs", "Print the CustomResourceDefinitions, for kubectl apply.")
     _add_output(crds, ("yaml", "json"), "yaml")
     version = _command(commands, "version", "print versions", "Print the versions of core, contract and providers.")
@@ -105,6 +111,7 @@ def _add_decision(parser: argparse.ArgumentParser, style: str) -> None:
         help="take only this version of the kind as served (VERSION - : the kind is not served); may be repeated",
     )
     _add_provider_choice(parser)
+    _add_policy_choice(parser)
     parser.add_argument("--live", action="store_true", help="use the cluster's provider configs and served versions")
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
     parser.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
@@ -145,6 +152,28 @@ def _add_providers(parser: argparse.ArgumentParser) -> None:
     _add_provider_choice(parser)
     parser.add_argument("--check", action="store_true", help="exit with 1 if a listed provider is not Loaded")
     parser.add_argument("--crash-notes", metavar="DIRECTORY", help="where a controller remembers quarantined providers")
+
+
+def _add_policies(parser: argparse.ArgumentParser) -> None:
+    _add_output(parser, ("table", "yaml", "json"), "table")
+    _add_policy_choice(parser)
+    parser.add_argument("--check", action="store_true", help="exit with 1 if one cannot be asked")
+    parser.add_argument("--crash-notes", metavar="DIRECTORY", help="where a controller remembers quarantined policies")
+
+
+def _add_policy_choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--disable-policy",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="do not load this policy; may be repeated [KUBEAIRUNWAY_DISABLE_POLICIES]",
+    )
+    parser.add_argument(
+        "--policy-settings",
+        metavar="FILE",
+        help="YAML with the settings of each policy under its name [KUBEAIRUNWAY_POLICY_SETTINGS]",
+    )
 
 
 def _add_output(parser: argparse.ArgumentParser, styles: tuple[str, ...], default: str) -> None:

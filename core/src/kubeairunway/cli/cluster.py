@@ -23,7 +23,7 @@ from kubeairunway.objects.resources import Resource
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from kubeairunway.decide.facts import ProviderFacts
     from kubeairunway.decide.preview import Served
@@ -110,6 +110,20 @@ async def _read_deployment(client: Client, name: str, namespace: str) -> dict[st
         if error.status != HTTPStatus.NOT_FOUND:
             raise
         raise KubeError(f"there is no ModelDeployment {name} in namespace {namespace}") from error
+
+
+def read_deployments(options: argparse.Namespace, namespaces: Iterable[str]) -> tuple[dict[str, Any], ...]:
+    """Return every ModelDeployment of these namespaces. Raises SettingsError and KubeError."""
+    return asyncio.run(_read_deployments(find_config(options), sorted(namespaces)))
+
+
+async def _read_deployments(config: ClusterConfig, namespaces: Iterable[str]) -> tuple[dict[str, Any], ...]:
+    found: list[dict[str, Any]] = []
+    async with _connect(config) as client:
+        for namespace in namespaces:
+            async for page in client.list_pages(DEPLOYMENTS, namespace=namespace):
+                found += page.items
+    return tuple(found)
 
 
 async def _read_configs(client: Client) -> dict[str, dict[str, Any]]:

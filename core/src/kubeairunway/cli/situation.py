@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from kubeairunway.cli.admission import Holdings
 from kubeairunway.cli.input_files import Document, read_documents
 from kubeairunway.cli.output import note
+from kubeairunway.cli.policies import load_chosen
 from kubeairunway.decide.endpoint_call import Call, make_call
 from kubeairunway.decide.expressions import Expressions
 from kubeairunway.decide.preview import Preview, as_new, assume_facts, preview
@@ -75,27 +77,46 @@ def decide_cases(options: argparse.Namespace) -> list[Case]:
         raise SettingsError(f"{', '.join(options.filename)}: there are no documents in it")
     given = sort_documents(documents)
     # What a provider's code prints must not get into what the command prints.
-    with contextlib.redirect_stdout(sys.stderr), contextlib.closing(load_providers(options)) as registry:
+    with (
+        contextlib.redirect_stdout(sys.stderr),
+        contextlib.closing(load_providers(options)) as registry,
+        contextlib.closing(load_chosen(options)) as policies,
+    ):
         packages = package_facts(registry)
         live: Mapping[str, Any] | None = None
+        there: tuple[Mapping[str, Any], ...] = ()
         if options.live or options.name:
             from kubeairunway.cli.cluster import read_cluster  # noqa: PLC0415 - only --live pays for it
 
             seen = read_cluster(options, packages, given.configs, served)
             facts, namespace, live = seen.providers, seen.namespace, seen.deployment
+            if policies.wants_peers:
+                there = _read_peers(options, given, options.namespace or namespace)
         else:
             facts, namespace = assume_facts(packages, given.configs, served), DEFAULT_NAMESPACE
-        decide = _Decider(registry, facts, options.namespace or namespace)
+        decide = _Decider(registry, facts, options.namespace or namespace, Holdings(policies, there))
         if live is not None:
             return [decide.judge_live(live, _kubectl(options))]
         return [decide.judge(document) for document in given.deployments]
 
 
+def _read_peers(options: argparse.Namespace, given: Input, namespace: str) -> tuple[Mapping[str, Any], ...]:
+    """Return the cluster's deployments in the namespaces that are asked about."""
+    from kubeairunway.cli.cluster import read_deployments  # noqa: PLC0415 - only --live pays for it
+
+    metas = [document.value.get("metadata") for document in given.deployments]
+    named = {str(meta.get("namespace") or namespace) for meta in metas if isinstance(meta, dict)}
+    return read_deployments(options, named or {namespace})
+
+
 class _Decider:
     """Decides one deployment after the other, compiling each rule once."""
 
-    def __init__(self, registry: Registry, facts: Mapping[str, ProviderFacts], namespace: str) -> None:
+    def __init__(
+        self, registry: Registry, facts: Mapping[str, ProviderFacts], namespace: str, holdings: Holdings
+    ) -> None:
         self._registry = registry
+        self._holdings = holdings
         self._facts = facts
         self._namespace = namespace
         self._expressions = Expressions()
@@ -120,7 +141,16 @@ class _Decider:
         return Case(meta["name"], meta["namespace"], None, seen.plan.problems, seen, call)
 
     def _preview(self, deployment: dict[str, Any]) -> Preview:
-        return preview(deployment, self._facts, self._registry, self._expressions, now=self._now)
+        seen = preview(
+            deployment,
+            self._facts,
+            self._registry,
+            self._expressions,
+            now=self._now,
+            admission=self._holdings.admission(deployment),
+        )
+        self._holdings.keep(seen)
+        return seen
 
 
 def _kubectl(options: argparse.Namespace) -> list[str]:

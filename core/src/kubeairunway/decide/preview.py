@@ -10,6 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
+from kubeairunway.decide.admission import Admission
 from kubeairunway.decide.deployment import plan_deployment
 from kubeairunway.decide.expressions import Expressions
 from kubeairunway.decide.facts import ProviderFacts
@@ -64,9 +65,11 @@ def preview(
     expressions: Expressions,
     *,
     now: datetime,
+    admission: Admission | None = None,
 ) -> Preview:
     """Decide for a deployment none of whose objects exist. Never raises for what users or providers do wrong."""
-    plan = plan_deployment(Snapshot(deployment=deployment, providers=providers, now=now), calls, expressions)
+    snapshot = Snapshot(deployment=deployment, providers=providers, now=now, admission=admission)
+    plan = plan_deployment(snapshot, calls, expressions)
     created = tuple(step.body for step in plan.steps if step.action is StepKind.CREATE)
     return Preview(deployment, plan, created)
 
