@@ -58,7 +58,7 @@ class Desk:
     def patch(self, kind: str, name: str, patch: dict[str, Any]) -> None:
         self.kubectl("patch", kind, name, "--type=merge", "-p", json.dumps(patch))
 
-    def list(self, kind: str, labels: str = "") -> list[Any]:
+    def find(self, kind: str, labels: str = "") -> list[Any]:
         found: list[Any] = self.plane.get(kind, "-n", NAMESPACE, "-l", labels)["items"]
         return found
 
@@ -66,7 +66,7 @@ class Desk:
         """The pods of a deployment that are not on their way out, by the selector that its status gives."""
         selector = self.get("md", name)["status"]["selector"]
         assert selector.startswith(f"vllm.kubeairunway.ai/deployment={name},")
-        return [pod for pod in self.list("pods", selector) if "deletionTimestamp" not in pod["metadata"]]
+        return [pod for pod in self.find("pods", selector) if "deletionTimestamp" not in pod["metadata"]]
 
     def ready(self, name: str, reason: str = "DeploymentReady", seconds: float = 30) -> dict[str, Any]:
         """Wait until a deployment's present spec is Ready for that reason, and return its status."""

@@ -31,14 +31,17 @@ def test_a_deployment_runs_scales_changes_heals_and_goes(desk: Any) -> None:
     check_drift(desk)
     check_identity(desk)
     desk.kubectl("delete", "md", "qwen", "--timeout=20s")
-    for kind in ("deployments", "replicasets", "pods", "services", "pvc"):
-        desk.until(lambda: not desk.list(kind), f"no {kind} are left", TEAR_DOWN_SECONDS)  # noqa: B023 - waited for here
+    for kind in ("deployments", "replicasets", "pods", "services"):
+        desk.until(lambda: not desk.find(kind), f"no {kind} are left", TEAR_DOWN_SECONDS)  # noqa: B023 - waited for here
+    desk.until(lambda: "deletionTimestamp" in desk.get("pvc", "qwen-weights")["metadata"], "the claim is told to go")
 
 
-def bind_claim(desk: Any, name: str) -> None:
+def bind_claim(desk: Any, name: str, size: str = "1Gi") -> None:
     """Do what the volume binder does, which this cluster does not run: give the claim a volume."""
-    claim = desk.until(lambda: desk.list("pvc"), "the claim is made")[0]
-    assert claim["metadata"]["name"] == name
+    volume = f"volume-of-{name}"
+    wanted = f"persistentvolumeclaim/{name}"
+    desk.until(lambda: wanted in desk.kubectl("get", "pvc", "-o", "name"), "the claim is made")
+    claim = desk.get("pvc", name)
     ref = {"kind": "PersistentVolumeClaim", "namespace": "plain", "name": name, "uid": claim["metadata"]["uid"]}
     spec = {
         "capacity": {"storage": "1Gi"},
@@ -46,12 +49,13 @@ def bind_claim(desk: Any, name: str) -> None:
         "hostPath": {"path": "/none"},
         "claimRef": ref,
     }
-    meta = {"name": "weights"}
+    meta = {"name": volume}
     desk.plane.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": meta, "spec": spec})
     bound = {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}}
-    desk.patch("pvc", name, {"metadata": bound, "spec": {"volumeName": "weights"}})
-    for kind, which in (("pvc", name), ("pv", "weights")):
-        patch = json.dumps({"status": {"phase": "Bound"}})
+    desk.patch("pvc", name, {"metadata": bound, "spec": {"volumeName": volume}})
+    for kind, which in (("pvc", name), ("pv", volume)):
+        status = {"phase": "Bound"} | ({"capacity": {"storage": size}} if kind == "pvc" else {})
+        patch = json.dumps({"status": status})
         desk.kubectl("patch", kind, which, "--subresource=status", "--type=merge", "-p", patch)
 
 
@@ -138,17 +142,29 @@ def test_a_foreign_deployment_is_a_conflict_that_ends_by_itself(desk: Any) -> No
     desk.kubectl("delete", "md", "taken", "--timeout=20s")
 
 
-def test_a_claim_that_somebody_made_larger_is_kept(desk: Any) -> None:
-    desk.deploy("store", model={"id": "org/model", "storage": {"volumes": [STORE]}}, scaling={"replicas": 0})
+def test_a_claim_that_somebody_made_larger_is_kept_as_it_is(desk: Any) -> None:
+    """It cannot shrink, and to make it anew would be to delete what it holds."""
+    body = {"provisioner": "example.com/none", "allowVolumeExpansion": True}
+    desk.plane.apply({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "grows"}, **body})
+    volume = {"name": "data", "mountPath": "/data", "size": "1Gi", "storageClassName": "grows"}
+    model = {"id": "org/model", "storage": {"volumes": [volume]}}
+    desk.deploy("store", model=model, scaling={"replicas": 0})
+    bind_claim(desk, "store-data")
     desk.ready("store", "ScaledToZero")
-    uid = desk.get("pvc", "store-data")["metadata"]["uid"]
-    desk.kubectl("label", "pvc", "store-data", "kubeairunway.ai/provider=other", "--overwrite")
-    desk.until(
-        lambda: desk.get("pvc", "store-data")["metadata"]["labels"]["kubeairunway.ai/provider"] == "vllm",
-        "the label is put back",
-    )
-    assert desk.get("pvc", "store-data")["metadata"]["uid"] == uid
+    claim = desk.get("pvc", "store-data")
+    desk.patch("pvc", "store-data", {"spec": {"resources": {"requests": {"storage": "2Gi"}}}})
+    desk.kubectl("patch", "pvc", "store-data", "--subresource=status", "--type=merge", "-p", GROWN)
+    # A change that reaches the claim, too: its label names where the model comes from.
+    desk.patch("md", "store", {"spec": {"model": {"source": "custom"}, "image": "registry.example.com/x:1"}})
+    label = "kubeairunway.ai/model-source"
+    desk.until(lambda: desk.get("pvc", "store-data")["metadata"]["labels"][label] == "custom", "the label changes")
+    desk.ready("store", "ScaledToZero")
+    after = desk.get("pvc", "store-data")
+    assert after["metadata"]["uid"] == claim["metadata"]["uid"]
+    assert after["spec"]["resources"]["requests"] == {"storage": "2Gi"}
+    events = desk.plane.get("events", "-n", "plain")["items"]
+    assert [row for row in events if row["reason"] == "DriftDetected" and "store-data" in row["message"]] == []
     desk.kubectl("delete", "md", "store", "--timeout=20s")
 
 
-STORE = {"name": "data", "mountPath": "/data", "size": "1Gi", "storageClassName": "none"}
+GROWN = json.dumps({"status": {"capacity": {"storage": "2Gi"}}})

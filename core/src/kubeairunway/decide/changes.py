@@ -13,7 +13,11 @@ from kubeairunway.decide.plan import Repairs
 from kubeairunway.decide.rendering import Rendered, fixed_fields, value_at
 from kubeairunway.model import names
 from kubeairunway.objects.compare import contains, find_differences
+from kubeairunway.objects.quantities import parse_quantity
 from kubeairunway.objects.resources import Json
+
+CLAIM = ("", "PersistentVolumeClaim")
+CLAIMED = "spec.resources.requests.storage"
 
 CONTEST_WINDOW = timedelta(minutes=1)
 CONTEST_REPAIRS = 2  # repairs within the window that are made at once; the third waits
@@ -55,12 +59,24 @@ def find_change(rendered: Rendered, live: Json | None, uid: str, repairs: Repair
         return Change(need=Need.CONFLICT, rendered=rendered, live=live)
     if live["metadata"].get("deletionTimestamp"):
         return Change(need=Need.GOING, rendered=rendered, live=live)
+    rendered = _keep_growth(rendered, live)
     if annotation(live, names.APPLIED_HASH) == rendered.hash:
         # It was sent just like this: whatever differs, our marks included, was edited since and is put back in place.
         return _find_drift(rendered, live, repairs, now)
     if rendered.primary and (paths := find_recreate(rendered, live)):
         return Change(need=Need.RECREATE, rendered=rendered, live=live, paths=paths)
     return Change(need=Need.APPLY, rendered=rendered, live=live)
+
+
+def _keep_growth(rendered: Rendered, live: Mapping[str, Any]) -> Rendered:
+    """A claim of storage with the size that it has got since: it can grow, by whoever's hand, and never shrink."""
+    asked, given = (parse_quantity(str(value_at(obj, CLAIMED) or "")) for obj in (rendered.body, live))
+    if (rendered.kind.group, rendered.kind.name) != CLAIM or asked is None or given is None or given <= asked:
+        return rendered
+    spec = rendered.body["spec"]
+    requests = {**spec["resources"]["requests"], "storage": value_at(live, CLAIMED)}
+    grown = {**spec, "resources": {**spec["resources"], "requests": requests}}
+    return replace(rendered, body={**rendered.body, "spec": grown})
 
 
 def find_recreate(rendered: Rendered, live: Mapping[str, Any]) -> tuple[str, ...]:
