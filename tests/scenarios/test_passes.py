@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from kubeairunway.runtime import controller
+from kubeairunway.runtime import urgency
 
 if TYPE_CHECKING:
     import pytest
@@ -201,7 +201,7 @@ async def test_an_object_of_ours_that_is_going_is_not_taken_over_but_made_anew(s
 
 
 async def test_words_alone_wait_for_the_next_fact_but_not_for_ever(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controller, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(urgency, "PATIENCE_SECONDS", 0.2)
 
     async def say(words: str) -> None:
         conditions = [{"type": "Healthy", "status": "False", "message": words}]

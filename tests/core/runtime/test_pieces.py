@@ -17,7 +17,7 @@ from kubeairunway.runtime.kinds import parent_marks, trim_child
 from kubeairunway.runtime.logs import HumanFormatter, JsonFormatter
 from kubeairunway.runtime.operators import label_selector
 from kubeairunway.runtime.telemetry import Telemetry
-from kubeairunway.runtime.urgency import is_urgent
+from kubeairunway.runtime.urgency import Patience, is_urgent
 
 STATUS: dict[str, Any] = {
     "phase": "Deploying",
@@ -43,13 +43,38 @@ STATUS: dict[str, Any] = {
         ({"replicas": {"desired": 1, "ready": 1, "available": 1}}, True),
         ({"provider": {**STATUS["provider"], "name": "other"}}, True),
         ({"conditions": [{**STATUS["conditions"][0], "status": "True"}]}, True),
-        ({"conditions": [{**STATUS["conditions"][0], "reason": "UpstreamError"}]}, True),
+        ({"conditions": [{**STATUS["conditions"][0], "reason": "ResourceRefused"}]}, True),
+        ({"conditions": [{**STATUS["conditions"][0], "reason": "WaitingForGPU"}]}, False),
+        ({"conditions": [{**STATUS["conditions"][0], "reason": "UpstreamError"}], "phase": "Failed"}, True),
         ({"conditions": []}, True),
     ],
     ids=lambda value: str(value)[:60],
 )
 def test_only_facts_are_urgent(change: dict[str, Any], urgent: bool) -> None:  # noqa: FBT001 - the expected verdict
     assert is_urgent(STATUS, {**STATUS, **change}) is urgent
+
+
+def test_words_that_change_again_and_again_wait_longer_each_time_until_they_are_calm() -> None:
+    patience, now, waits = Patience(), 1000.0, []
+    for _ in range(6):
+        wait = patience.note(now, deferred=True, written=False)
+        assert wait is not None
+        waits.append(wait)
+        assert patience.holds(now + wait - 0.1)
+        assert patience.note(now + wait / 2, deferred=True, written=False) == wait / 2, "the first words set the clock"
+        now += wait
+        assert not patience.holds(now)
+        assert patience.note(now, deferred=False, written=True) is None
+    assert waits == [2, 4, 8, 16, 16, 16]
+    assert patience.note(now + 61, deferred=True, written=False) == 2
+
+
+def test_a_fact_that_comes_first_takes_the_words_along_and_makes_nobody_wait_longer() -> None:
+    patience = Patience()
+    assert patience.note(10, deferred=True, written=False) == 2
+    assert patience.note(11, deferred=False, written=True) is None
+    assert patience.holds(99)
+    assert patience.note(12, deferred=True, written=False) == 2
 
 
 async def test_a_backlog_leaves_room_in_the_queue_for_what_happens_meanwhile() -> None:

@@ -84,9 +84,13 @@ class Client:
         """Return the same client without the write gate, for the Lease behind that gate."""
         return Client(self.transport, field_manager=self.field_manager, observe=self.observe)
 
-    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
-        """Read one object, managedFields included. Raises ApiError 404 when it is not there."""
-        return await self._object(Call("get", "GET", resource.path(namespace, name), resource, idempotent=True))
+    async def get(
+        self, resource: Resource, name: str, namespace: str | None = None, *, metadata_only: bool = False
+    ) -> Json:
+        """Read one object, managedFields included, or its metadata alone. Raises ApiError 404 when it is not there."""
+        accept = METADATA if metadata_only else JSON_TYPE
+        path = resource.path(namespace, name)
+        return await self._object(Call("get", "GET", path, resource, accept=accept, idempotent=True))
 
     async def list_pages(
         self,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +20,7 @@ from kubeairunway.model.reasons import Reason
 from kubeairunway.objects.resources import Json, Resource
 from kubeairunway.runtime.backlog import Backlog
 from kubeairunway.runtime.execute import Executor, Result, StaleError
-from kubeairunway.runtime.urgency import PATIENCE_SECONDS
+from kubeairunway.runtime.urgency import Patience
 from kubeairunway.runtime.world import View, World, describe_deployment
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kubeairunway.kube.events import EventRecorder
     from kubeairunway.plugin.calls import HookCalls
     from kubeairunway.runtime.admissions import Admissions
+    from kubeairunway.runtime.causes import Causes
     from kubeairunway.runtime.conflicts import Key
     from kubeairunway.runtime.overlay import Address
     from kubeairunway.runtime.providers import Directory
@@ -53,7 +54,8 @@ log = logging.getLogger(__name__)
 class Finished:
     """What the last pass that left nothing to do had seen, as digests, and when time makes another one due.
 
-    `freed` is None unless policies refuse it for what else is in the namespace.
+    `freed` is None unless policies refuse it for what else is in the namespace. `news` counts what was learnt of the
+    cause why it is not Ready.
     """
 
     version: str
@@ -63,6 +65,7 @@ class Finished:
     epoch: int
     due: float | None
     freed: int | None
+    news: int
 
 
 @dataclass(slots=True)
@@ -72,7 +75,7 @@ class State:
     memory: Memory = NO_MEMORY
     finished: Finished | None = None
     backoff: Backoff | None = None
-    patient_until: float | None = None
+    patience: Patience = field(default_factory=Patience)
 
 
 class Controller:
@@ -91,6 +94,7 @@ class Controller:
         rules: RuleErrors,
         telemetry: Telemetry,
         admissions: Admissions,
+        causes: Causes,
     ) -> None:
         self._settings = settings
         self._world = world
@@ -102,6 +106,7 @@ class Controller:
         self._rules = rules
         self._telemetry = telemetry
         self._admissions = admissions
+        self._causes = causes
         self._states: dict[Key, State] = {}
         self._deciding: dict[Key, float] = {}
         self._queue: WorkQueue[Key] | None = None
@@ -136,7 +141,9 @@ class Controller:
             backlog.close()
         if queue is None:
             return True
-        return await queue.stop(seconds)
+        ended = await queue.stop(seconds)
+        self._causes.clear()
+        return ended
 
     def close(self) -> None:
         """End the threads on which decisions are made."""
@@ -178,18 +185,20 @@ class Controller:
             return SETTLING_PAUSE
         state = self._states.setdefault(key, State())
         if state.finished is not None:
-            if self._is_done(state.finished, deployment):
+            if self._is_done(key, state.finished, deployment):
                 due = state.finished.due
                 return None if due is None else max(0.05, due - time.monotonic())
             state.finished = None
         return await self._pass(key, deployment, state)
 
-    def _is_done(self, finished: Finished, deployment: Json) -> bool:
+    def _is_done(self, key: Key, finished: Finished, deployment: Json) -> bool:
         if finished.epoch != self._directory.epoch:
             return False
         if finished.due is not None and time.monotonic() >= finished.due:
             return False
         if finished.freed not in {None, self._admissions.freed(deployment["metadata"]["namespace"])}:
+            return False
+        if finished.news != self._causes.moment(key).own:
             return False
         version = deployment["metadata"]["resourceVersion"]
         if version != finished.version and hash(describe_deployment(deployment)) != finished.deployment:
@@ -203,13 +212,16 @@ class Controller:
             view = self._world.take(
                 deployment, self._directory.facts, state.memory, datetime.now(UTC), self._settings.deletion_limit
             )
+            view.moment = self._causes.moment(key)
+            view.snapshot = replace(view.snapshot, look_below=self._causes.look_below(deployment))
             plan = await self._decide_in_turn(key, view)
             provider = plan.provider or provider
             if not self._is_ours(provider):
                 state.memory, state.finished = NO_MEMORY, self._finish(deployment, view, epoch, None)
+                self._causes.forget(key)
                 return None
             self._rules.note(plan)
-            patient = state.patient_until is None or time.monotonic() < state.patient_until
+            patient = state.patience.holds(time.monotonic())
             result = await self._executor.execute(plan, deployment, patient=patient)
         except NotLeaderError:
             return None
@@ -278,16 +290,13 @@ class Controller:
             uid = view.snapshot.deployment["metadata"]["uid"]
             state.memory = remember(state.memory, plan, result.outcomes, view.snapshot.now, uid=uid)
         self._note_conflicts(key, view, result)
+        self._causes.follow(key, result.deployment, plan.wanted, since=view.moment)
         if result.conclusion.retry or has_failed_hook(plan):
             return self._next_delay(state)
         state.backoff = None
-        after = plan.after
-        if result.deferred:
-            state.patient_until = state.patient_until or time.monotonic() + PATIENCE_SECONDS
-            wait = max(0.0, state.patient_until - time.monotonic())
-            after = wait if after is None else min(after, wait)
-        else:
-            state.patient_until = None
+        written = result.conclusion.status is not None and not result.deferred
+        wait = state.patience.note(time.monotonic(), deferred=result.deferred, written=written)
+        after = min((seconds for seconds in (plan.after, wait) if seconds is not None), default=None)
         if result.settled:
             view.seen.update(result.created)
             state.finished = self._finish(result.deployment, view, epoch, after)
@@ -302,6 +311,7 @@ class Controller:
             epoch=epoch,
             due=None if after is None else time.monotonic() + after,
             freed=view.freed,
+            news=view.moment.own,
         )
 
     def _note_conflicts(self, key: Key, view: View, result: Result) -> None:
@@ -360,6 +370,7 @@ class Controller:
     def _forget(self, key: Key) -> None:
         self._states.pop(key, None)
         self._world.conflicts.clear(key)
+        self._causes.forget(key)
         if self._queue is not None:
             self._queue.forget(key)
 

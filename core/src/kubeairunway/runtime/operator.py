@@ -18,6 +18,7 @@ from kubeairunway.kube.http_transport import open_transport
 from kubeairunway.plugin.policies import NO_SETTINGS, Policies, load_policies
 from kubeairunway.plugin.registry import load_registry
 from kubeairunway.runtime.admissions import Admissions
+from kubeairunway.runtime.causes import Causes
 from kubeairunway.runtime.conflicts import Conflicts
 from kubeairunway.runtime.controller import Controller
 from kubeairunway.runtime.execute import Executor
@@ -232,6 +233,7 @@ class Operator:
             self._wake_again,
             self._world.has_objects,
         )
+        causes = Causes(client, tasks, self._discovery, self._kinds, settings.namespaces, wake=self._wake)
         self._controller = Controller(
             settings,
             self._world,
@@ -243,6 +245,7 @@ class Operator:
             rules=rules,
             telemetry=self.telemetry,
             admissions=self._admissions,
+            causes=causes,
         )
         self._leadership = Leadership(client, settings, start=self._lead, stop=self._stand_down)
 

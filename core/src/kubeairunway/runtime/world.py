@@ -35,6 +35,14 @@ Version = tuple[str, str]
 """uid and resourceVersion."""
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How far the news of causes had come when a decision began: all of them, and those of one deployment."""
+
+    everything: int = 0
+    own: int = 0
+
+
 @dataclass(slots=True)
 class View:
     """A snapshot, and the version of everything that went into it; decisions may look further objects up."""
@@ -42,6 +50,7 @@ class View:
     snapshot: Snapshot
     seen: dict[Address, Version | None]
     looked_up: set[Address] = field(default_factory=set)
+    moment: Moment = Moment()
     freed: int | None = None  # see Finished
 
 

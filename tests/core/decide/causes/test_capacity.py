@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from kubeairunway.decide.causes.capacity import count_asked, count_capacity, describe_need, find_nodes
+from kubeairunway.decide.causes import capacity as counting
+from kubeairunway.decide.causes.capacity import count_asked, describe_need, find_nodes
 from kubeairunway.decide.causes.evidence import Capacity, Evidence
 from kubeairunway.decide.causes.trim import trim_pod
 from kubeairunway.decide.causes.walk import find_cause
 
 GPU = "nvidia.com/gpu"
 LACKING = "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."
+
+
+def count_capacity(nodes: list[Any], pods: list[Any], at: datetime) -> Capacity:
+    facts = filter(None, map(counting.read_node, nodes))
+    return counting.count_capacity(facts, filter(None, map(counting.read_usage, pods)), at)
 
 
 def bound(make: Any, node: str, gpus: int, phase: str = "Running", name: str = "x") -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeairunway.decide.causes.capacity import count_capacity, find_nodes
+from kubeairunway.decide.causes.capacity import count_capacity, find_nodes, read_node, read_usage
 from kubeairunway.decide.causes.evidence import Evidence
 from kubeairunway.decide.causes.trim import trim_event, trim_pod
 from kubeairunway.decide.causes.walk import find_cause
@@ -55,7 +55,8 @@ def judge(make: Any, pod: Any, event: Any, node: Any) -> None:
     kept = trim_pod(pod) if isinstance(pod, dict) else {}
     told = trim_event(event) if isinstance(event, dict) else {}
     nodes, pods = [node] if isinstance(node, dict) else [], [pod] if isinstance(pod, dict) else []
-    capacity = count_capacity(nodes, pods, make.now)
+    facts, usages = filter(None, map(read_node, nodes)), filter(None, map(read_usage, pods))
+    capacity = count_capacity(facts, usages, make.now)
     for body in (kept, *pods):
         evidence = Evidence(pods=(body,), pod_events={"uid-llm-0": (told,)}, owner_events=(told,), capacity=capacity)
         cause = find_cause(evidence, (), GPU, words="", now=make.now)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,12 +13,26 @@ from kubeairunway.plugin import View
 Amounts = dict[str, int]
 """Extended resources by name; their names have a slash."""
 
+Usage = tuple[str, Amounts]
+"""A node, and what one pod holds there."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """A node that takes pods: its extended resources, its labels, and the taints that keep pods out."""
+
+    name: str
+    total: Amounts
+    labels: Mapping[str, str]
+    taints: tuple[Mapping[str, Any], ...]
+
+
 _ENDED = frozenset({"Succeeded", "Failed"})
 _KEEPING_OUT = frozenset({"NoSchedule", "NoExecute"})
 
 
-def read_node(node: Mapping[str, Any]) -> tuple[str, Amounts, Mapping[str, str], tuple[Mapping[str, Any], ...]] | None:
-    """Name, extended resources, labels and taints of a node; None if it takes no pods or has no such resource."""
+def read_node(node: Mapping[str, Any]) -> NodeFacts | None:
+    """What counts of a node; None if it takes no pods or has no extended resource."""
     takes_pods = View(node).condition("Ready").get("status", "") == "True" and not View(node).get(
         "spec.unschedulable", False
     )
@@ -26,10 +41,10 @@ def read_node(node: Mapping[str, Any]) -> tuple[str, Amounts, Mapping[str, str],
     if not takes_pods or not total:
         return None
     taints = tuple(row for row in read_rows(node, "spec.taints") if read_text(row, "effect") in _KEEPING_OUT)
-    return read_text(node, "metadata.name"), total, read_map(node, "metadata.labels"), taints
+    return NodeFacts(read_text(node, "metadata.name"), total, read_map(node, "metadata.labels"), taints)
 
 
-def read_usage(pod: Mapping[str, Any]) -> tuple[str, Amounts] | None:
+def read_usage(pod: Mapping[str, Any]) -> Usage | None:
     """The node that a pod is on and the extended resources it holds there; None if it holds none."""
     node = read_text(pod, "spec.nodeName")
     if not node or read_text(pod, "status.phase") in _ENDED:
@@ -62,17 +77,18 @@ def _read_limits(container: Mapping[str, Any]) -> Amounts:
     return {name: count for name, count in counts.items() if count > 0}
 
 
-def count_capacity(nodes: Iterable[Mapping[str, Any]], pods: Iterable[Mapping[str, Any]], at: datetime) -> Capacity:
+def count_capacity(nodes: Iterable[NodeFacts], usages: Iterable[Usage], at: datetime) -> Capacity:
     """What is free on each node that takes pods, once all that is bound to it is taken off."""
     used: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for usage in filter(None, map(read_usage, pods)):
-        for name, count in usage[1].items():
-            used[usage[0]][name] += count
+    for node, held in usages:
+        for name, count in held.items():
+            used[node][name] += count
     found: defaultdict[str, list[NodeGpus]] = defaultdict(list)
-    for node, total, labels, taints in filter(None, map(read_node, nodes)):
-        for name, count in total.items():
-            free = max(0, count - used[node][name])
-            found[name].append(NodeGpus(node=node, total=count, free=free, labels=labels, taints=taints))
+    for facts in nodes:
+        for name, count in facts.total.items():
+            free = max(0, count - used[facts.name][name])
+            row = NodeGpus(node=facts.name, total=count, free=free, labels=facts.labels, taints=facts.taints)
+            found[name].append(row)
     return Capacity(at, {name: tuple(sorted(rows, key=_best_first)) for name, rows in found.items()})
 
 
