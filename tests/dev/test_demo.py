@@ -1,4 +1,4 @@
-"""The demo as a user runs it: from nothing to Running, and nothing left."""
+"""The demo as a user runs it: one deployment per provider, one that waits for GPUs, and nothing left."""
 
 from __future__ import annotations
 
@@ -49,28 +49,56 @@ def list_processes_in(directory: Path) -> list[int]:
     return found
 
 
-def test_once_shows_all_phases_and_leaves_nothing(environ: dict[str, str], tmp_path: Path) -> None:
+def list_phases(output: str, name: str) -> list[str]:
+    """The phases that a run showed for a deployment, each once."""
+    found = re.findall(rf"s  {name} +(Pending|Deploying|Running|Failed)\b", output)
+    return list(dict.fromkeys(found))
+
+
+def test_once_shows_each_provider_running_and_what_waits_with_its_reason(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    started = time.monotonic()
     done = run_demo(environ, "--once")
     assert done.returncode == 0, done.stdout + done.stderr
-    phases = re.findall(r"s  qwen +(Pending|Deploying|Running|Failed)\b", done.stdout)
-    assert list(dict.fromkeys(phases)) == ["Pending", "Deploying", "Running"]
-    assert re.search(r"qwen is Running, [\d.]+ s after it was applied", done.stdout)
+    assert time.monotonic() - started < 60
+    for name in ("qwen-kaito", "qwen-dynamo", "qwen-kuberay"):
+        assert list_phases(done.stdout, name) == ["Pending", "Deploying", "Running"], done.stdout
+    assert list_phases(done.stdout, "qwen-vllm") == ["Deploying", "Running"]
+    assert "Running" not in list_phases(done.stdout, "qwen-huge")
+    table = done.stdout.rpartition("NAME")[2].splitlines()[1:]
+    rows = {line.split()[0]: line.split() for line in table if line}
+    assert {name: row[1:5] for name, row in rows.items()} == {
+        "qwen-kaito": ["kaito", "InferenceSet", "Running", "2/2"],
+        "qwen-dynamo": ["dynamo", "DynamoGraphDeployment", "Running", "1/1"],
+        "qwen-kuberay": ["kuberay", "RayService", "Running", "1/1"],
+        "qwen-vllm": ["vllm", "Deployment", "Running", "1/1"],
+        "qwen-huge": [rows["qwen-huge"][1], rows["qwen-huge"][2], "Deploying", "0/1"],
+    }
+    assert "gpu" in " ".join(rows["qwen-huge"][6:]).lower()
     assert list(tmp_path.iterdir()) == []
     assert list_processes_in(tmp_path) == []
 
 
-def test_it_ends_with_1_and_the_controllers_log_if_running_is_not_reached(environ: dict[str, str]) -> None:
+def test_without_any_provider_there_is_nothing_to_show(environ: dict[str, str]) -> None:
+    done = run_demo({**environ, "KUBEAIRUNWAY_DISABLE_PROVIDERS": "dynamo,kaito,kuberay,vllm"}, "--once")
+    assert done.returncode == 2
+    assert "none of the providers kaito, dynamo, kuberay, vllm is installed" in done.stderr
+
+
+def test_it_ends_with_1_and_the_controllers_log_if_the_goal_is_not_reached(environ: dict[str, str]) -> None:
     done = run_demo(environ, "--once", "--timeout", "0")
     assert done.returncode == 1
-    assert "qwen is not Pending after 0 s" in done.stderr
+    assert "qwen-kaito is not Pending or further after 0 s" in done.stderr
     assert "The controller's log ends with:" in done.stderr
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -9)])
-def test_after_running_it_stays_until_ended_and_leaves_nothing(
+def test_with_few_providers_it_says_so_stays_until_ended_and_leaves_nothing(
     signum: signal.Signals, code: int, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    with subprocess.Popen(DEMO, env=environ, stdout=subprocess.PIPE, text=True) as demo:  # noqa: S603 - this interpreter
+    few = {**environ, "KUBEAIRUNWAY_DISABLE_PROVIDERS": "kaito,kuberay,vllm"}
+    with subprocess.Popen(DEMO, env=few, stdout=subprocess.PIPE, text=True) as demo:  # noqa: S603 - this interpreter
         assert demo.stdout is not None
         lines = []
         for line in demo.stdout:
@@ -78,6 +106,7 @@ def test_after_running_it_stays_until_ended_and_leaves_nothing(
             if "Ctrl-C ends everything" in line:
                 break
         text = "".join(lines)
+        assert "Not installed, so left out: kaito, kuberay, vllm" in text
         kubeconfig = re.search(r"export KUBECONFIG=(\S+)", text)
         assert kubeconfig is not None, text
         kubectl = next(line for line in lines if "get modeldeployments -A" in line)

@@ -1,7 +1,8 @@
-"""`kubeairunway-dev demo`: a sample model on a fresh control plane, from nothing to Running, while you watch."""
+"""`kubeairunway-dev demo`: a model with each provider on a fresh control plane, from nothing to Running."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import signal
@@ -10,8 +11,20 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from kubeairunway.errors import SettingsError
+from kubeairunway.plugin.discovery import find_candidates, read_disabled
 from kubeairunway_dev.controlplane import ControlPlane
+from kubeairunway_dev.demo_samples import (
+    NODES_PER_SIZE,
+    OPERATORS,
+    PROVIDERS,
+    SIZES,
+    Sample,
+    list_samples,
+    make_deployment,
+)
 from kubeairunway_dev.errors import DevError
 from kubeairunway_dev.places import read_tail
 from kubeairunway_dev.serve import Ended, end
@@ -19,7 +32,7 @@ from kubeairunway_dev.standins import CRDS
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 OK, BROKEN, INTERRUPTED = 0, 1, 130
@@ -27,35 +40,14 @@ OK, BROKEN, INTERRUPTED = 0, 1, 130
 DEPLOYMENTS = "/apis/kubeairunway.ai/v1alpha1/modeldeployments"
 CONTROLLER_NAMESPACE = "kubeairunway-system"
 CONTROLLER = "controller"
-OPERATOR = "kaito-stand-in"
-OPERATOR_DELAY = 3.0
-"""Seconds from a Workspace to ready: short, and long enough to be seen."""
+OPERATOR_DELAY = 2.0
+"""Seconds from an upstream object to ready: short, and long enough to be seen."""
 
 WATCH_SECONDS = 1
 LOG_LINES = 30
+LONGEST_MESSAGE = 100
 
-MORE_GPUS = (1, 2, 4, 8)
-MORE_NODES = 2
-"""Beside the sample's nodes, so many of each size, for whatever you deploy yourself: KAITO wants nodes with exactly as
-many GPUs as a replica asks for."""
-
-NAME = "qwen"
-SAMPLE = """\
-apiVersion: kubeairunway.ai/v1alpha1
-kind: ModelDeployment
-metadata:
-  name: {name}
-  namespace: default
-spec:
-  model:
-    id: Qwen/Qwen3-8B
-  resources:
-    gpu:
-      count: {gpus}
-  scaling:
-    replicas: {replicas}
-"""
-"""One replica takes a whole node: KAITO gives a model all GPUs of the nodes that it runs on."""
+COLUMNS = ("NAME", "PROVIDER", "KIND", "PHASE", "READY", "GPUS", "SAYS")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -63,8 +55,12 @@ def run(options: argparse.Namespace) -> int:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, end)
     if options.nodes < 1 or options.gpus < 1:
-        raise SettingsError("the sample wants at least --nodes 1 --gpus 1")
-    demo = Demo(options.nodes, options.gpus, options.timeout)
+        raise SettingsError("the samples want at least --nodes 1 --gpus 1")
+    installed = list_installed()
+    samples = list_samples(installed, nodes=options.nodes, gpus=options.gpus)
+    if not samples:
+        raise SettingsError(f"none of the providers {', '.join(PROVIDERS)} is installed")
+    demo = Demo(samples, nodes=options.nodes, gpus=options.gpus, seconds=options.timeout)
     try:
         demo.show(once=options.once)
     except Ended:
@@ -78,55 +74,89 @@ def run(options: argparse.Namespace) -> int:
 class Demo:
     """One run: the control plane, what runs beside it, and the clock that the shown times count from."""
 
-    def __init__(self, nodes: int, gpus: int, timeout: float) -> None:
+    def __init__(self, samples: list[Sample], *, nodes: int, gpus: int, seconds: float) -> None:
         self.reached = False
+        self._samples = samples
         self._nodes = nodes
         self._gpus = gpus
-        self._timeout = timeout
+        self._seconds = seconds
         self._applied = 0.0
         self._shown: dict[str, str] = {}
 
     def show(self, *, once: bool) -> None:
-        """Start everything, deploy the sample and follow it; without `once`, until interrupted. Raises DevError."""
+        """Start everything, deploy the samples and follow them; without `once`, until interrupted. Raises DevError."""
         started = time.monotonic()
         crds = read_crds()
         with ControlPlane(nodes=self._nodes, gpus=self._gpus, crds=[crds, CRDS]) as cluster:
             say(f"Control plane ready in {time.monotonic() - started:.1f} s: {cluster.url}, {self._describe_nodes()}")
-            for gpus in (size for size in MORE_GPUS if size != self._gpus):
-                cluster.add_nodes(MORE_NODES, gpus, prefix=f"gpus-{gpus}")
+            for gpus in (size for size in SIZES if size != self._gpus):
+                cluster.add_nodes(NODES_PER_SIZE, gpus, prefix=f"gpus-{gpus}")
             log = start_controller(cluster)
             say(f"Controller started; log: {log}")
-            sample = SAMPLE.format(name=NAME, gpus=self._gpus, replicas=min(2, self._nodes))
-            say(f"\nkubectl apply -f - <<EOF\n{sample}EOF\n")
-            cluster.kubectl("apply", "--server-side", "-f", "-", input=sample)
-            self._applied = time.monotonic()
-            self._await_phase(cluster, log, "Pending")
-            say("\nThere is no KAITO operator. Starting a stand-in: it writes what KAITO would; no model is loaded.\n")
-            start_operator(cluster)
-            self._await_phase(cluster, log, "Running")
+            self._deploy(cluster)
+            self._await(cluster, log, "Pending or further", has_phase)
+            self._start_operators(cluster)
+            self._await(cluster, log, "where it should be", is_shown)
             self.reached = True
-            say(f"\n{NAME} is Running, {time.monotonic() - self._applied:.1f} s after it was applied.")
+            say(f"\nAll are where they should be, {time.monotonic() - self._applied:.1f} s after they were applied.\n")
+            say(make_table(self._samples, self._read_all(cluster)))
             if not once:
-                say(describe_access(cluster, log))
+                say(describe_access(cluster, log, self._samples[0].name))
                 for _ in self._follow(cluster):
                     pass
 
     def _describe_nodes(self) -> str:
         gpus = "one GPU" if self._gpus == 1 else f"{self._gpus} GPUs"
-        more = ", ".join(str(size) for size in MORE_GPUS if size != self._gpus)
-        return f"{self._nodes} simulated nodes with {gpus} each, and {MORE_NODES} each with {more}"
+        more = ", ".join(str(size) for size in SIZES if size != self._gpus)
+        return f"{self._nodes} simulated nodes with {gpus} each, and {NODES_PER_SIZE} each with {more}"
 
-    def _await_phase(self, cluster: ControlPlane, log: Path, phase: str) -> None:
-        """Show changes until the sample is in `phase`; raise DevError with the controller's log if it is too late."""
+    def _deploy(self, cluster: ControlPlane) -> None:
+        """Apply all samples, showing the first whole and of the others what is different."""
+        missing = [name for name in PROVIDERS if name not in {sample.provider for sample in self._samples}]
+        if missing:
+            say(f"Not installed, so left out: {', '.join(missing)}")
+        first, *rest = self._samples
+        text = yaml.safe_dump(make_deployment(first), sort_keys=False)
+        say(f"\nkubectl apply -f - <<EOF\n{text}EOF\n\nand likewise:\n")
+        for sample in rest:
+            words = "; no node has so many" if sample.waits else ""
+            say(f"  {sample.name:<14} provider {sample.provider}, {sample.gpus} GPUs a replica{words}")
+        say("")
+        cluster.apply(*(make_deployment(sample) for sample in self._samples))
+        self._applied = time.monotonic()
+
+    def _start_operators(self, cluster: ControlPlane) -> None:
+        """Start the stand-ins of the installed providers' operators, with pods."""
+        names = [name for name in OPERATORS if name in {sample.provider for sample in self._samples}]
+        if not names:
+            return
+        say(
+            f"\nNo upstream operator is here. Starting stand-ins for {', '.join(names)}: each writes what the real one "
+            "would; no model is loaded.\n"
+        )
+        for name in names:
+            program = [sys.executable, "-m", f"kubeairunway_dev.standins.{name}"]
+            cluster.start_beside(f"{name}-stand-in", [*program, f"--delay={OPERATOR_DELAY}", "--pods"])
+
+    def _await(
+        self, cluster: ControlPlane, log: Path, goal: str, is_done: Callable[[Sample, dict[str, Any]], bool]
+    ) -> None:
+        """Show changes until all samples are done; raise DevError with the controller's log if it is too late."""
         for deployments in self._follow(cluster):
-            if deployments.get(f"default/{NAME}", {}).get("status", {}).get("phase") == phase:
+            late = [item for item in self._samples if not is_done(item, deployments.get(f"default/{item.name}", {}))]
+            if not late:
                 return
-            if time.monotonic() > self._applied + self._timeout:
-                status = cluster.kubectl("get", "modeldeployment", NAME, "-o", "yaml", check=False).stdout
+            if time.monotonic() > self._applied + self._seconds:
+                name = late[0].name
+                status = cluster.kubectl("get", "modeldeployment", name, "-o", "yaml", check=False).stdout
                 raise DevError(
-                    f"{NAME} is not {phase} after {self._timeout:.0f} s. It says:\n{status}\n"
+                    f"{name} is not {goal} after {self._seconds:.0f} s. It says:\n{status}\n"
                     f"The controller's log ends with:\n{read_tail(log, LOG_LINES)}"
                 )
+
+    def _read_all(self, cluster: ControlPlane) -> dict[str, Any]:
+        listing = cluster.request("GET", DEPLOYMENTS).json
+        return {name_of(item): item for item in listing.get("items", [])}
 
     def _follow(self, cluster: ControlPlane) -> Iterator[dict[str, Any]]:
         """Print each change of any deployment; yield all after each change and about once a second, for ever."""
@@ -155,6 +185,33 @@ class Demo:
         self._shown = lines
 
 
+def list_installed() -> frozenset[str]:
+    """Return the names of the provider packages that are installed and not switched off."""
+    return frozenset(candidate.name for candidate in find_candidates()) - read_disabled(os.environ)
+
+
+def has_phase(_sample: Sample, deployment: dict[str, Any]) -> bool:
+    """Return whether the controller has looked at a deployment."""
+    return bool(deployment.get("status", {}).get("phase"))
+
+
+def is_shown(sample: Sample, deployment: dict[str, Any]) -> bool:
+    """Return whether a deployment runs or, if it cannot, says that it is GPUs that it waits for."""
+    status = deployment.get("status", {})
+    if not sample.waits:
+        return bool(status.get("phase") == "Running")
+    reason, message = read_ready(deployment)
+    return status.get("phase") != "Running" and "gpu" in f"{reason} {message}".lower()
+
+
+def read_ready(deployment: dict[str, Any]) -> tuple[str, str]:
+    """Return reason and message of a deployment's Ready condition; its own message where that has none."""
+    status = deployment.get("status", {})
+    rows = (row for row in status.get("conditions", []) if row["type"] == "Ready")
+    row = next(rows, {"reason": "", "message": ""})
+    return row["reason"], row["message"] or status.get("message", "")
+
+
 def read_crds() -> str:
     """Return our own CRDs, from the command that users install them with. Raises DevError if it fails."""
     answer = subprocess.run(  # noqa: S603 - our own command
@@ -168,12 +225,6 @@ def read_crds() -> str:
 def list_kubeairunway() -> list[str]:
     """Return the command that runs `kubeairunway` with this interpreter, whatever PATH says."""
     return [sys.executable, "-c", "import sys; from kubeairunway.cli import main; sys.exit(main())"]
-
-
-def start_operator(cluster: ControlPlane) -> None:
-    """Start KAITO's stand-in, with pods."""
-    delay = f"--delay={OPERATOR_DELAY}"
-    cluster.start_beside(OPERATOR, [sys.executable, "-m", "kubeairunway_dev.standins.kaito", delay, "--pods"])
 
 
 def start_controller(cluster: ControlPlane) -> Path:
@@ -193,16 +244,47 @@ def describe_deployment(item: Any) -> str:  # noqa: ANN401 - Kubernetes objects 
     status = item.get("status", {})
     replicas, provider = status.get("replicas", {}), status.get("provider", {})
     parts = [
-        item["metadata"]["name"],
-        f"{status.get('phase') or '(no status yet)':<12}",
+        f"{item['metadata']['name']:<12}",
+        f"{status.get('phase') or '(no status yet)':<10}",
         f"{replicas.get('ready', 0)}/{replicas.get('desired', 0)} ready" if replicas else "",
         f"on {provider['name']} as {provider.get('resourceKind', '')}" if provider.get("name") else "",
-        status.get("message", ""),
+        shorten(status.get("message", "")),
     ]
     return "  ".join(part for part in parts if part)
 
 
-def describe_access(cluster: ControlPlane, log: Path) -> str:
+def shorten(text: str) -> str:
+    """Return a text that fits a line."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 3]}..."
+
+
+def make_table(samples: list[Sample], deployments: dict[str, Any]) -> str:
+    """Return the samples as they are, a line each; what runs has nothing to say."""
+    rows = [COLUMNS]
+    for sample in samples:
+        item = deployments[f"default/{sample.name}"]
+        status = item["status"]
+        replicas = status.get("replicas", {})
+        rows.append(
+            (
+                sample.name,
+                sample.provider,
+                status.get("provider", {}).get("resourceKind", ""),
+                status["phase"],
+                f"{replicas.get('ready', 0)}/{replicas.get('desired', 0)}",
+                str(sample.gpus * sample.replicas),
+                ": ".join(filter(None, read_ready(item))) if sample.waits else "",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS) - 1)]
+    return "\n".join(
+        "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        for row in rows
+    )
+
+
+def describe_access(cluster: ControlPlane, log: Path, name: str) -> str:
     """Return the lines that reach the demo from another terminal."""
     kubectl = "kubectl" if shutil.which("kubectl") else shlex.join(cluster.kubectl_command)
     return f"""
@@ -210,10 +292,10 @@ In another terminal:
 
   export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}
   {kubectl} get modeldeployments -A
-  {kubectl} describe modeldeployment {NAME}
-  {kubectl} scale modeldeployment {NAME} --replicas=3
-  {kubectl} get inferencesets,workspaces,pods,services
-  {kubectl} delete modeldeployment {NAME}
+  {kubectl} describe modeldeployment {name}
+  {kubectl} scale modeldeployment {name} --replicas=3
+  {kubectl} get inferencesets,workspaces,dynamographdeployments,rayservices,deployments,pods,services
+  {kubectl} delete modeldeployment {name}
   tail -f {shlex.quote(str(log))}
 
 Changes are shown here as they happen. Ctrl-C ends everything."""
