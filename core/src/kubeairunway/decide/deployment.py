@@ -247,9 +247,14 @@ class _Decider:
 
     def _ask_about_change(self, decision: Decision, request: Request, rollout: Rollout) -> Verdict:
         """What policies say of a change of what runs; a new choice was judged when it was made."""
-        if not decision.kept or not changes_something(rollout.steps):
+        admission = self._snapshot.admission
+        if admission is None or not decision.kept:
             return NO_OBJECTION
-        return ask_policies(self._snapshot.admission, request, decision.provider or "")
+        # A provider may not render what it carries, and a cap holds all the same.
+        grows = admission.before is not None and count_gpus(request.spec) > admission.before.gpus
+        if not grows and not changes_something(rollout.steps):
+            return NO_OBJECTION
+        return ask_policies(admission, request, decision.provider or "")
 
     def _rollout_stage(
         self,

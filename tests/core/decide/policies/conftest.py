@@ -65,6 +65,11 @@ def allow(_request: Request, _provider: str) -> list[Problem]:
     return []
 
 
+def without_gpus(request: Request) -> Request:
+    resources = request.spec.resources.model_copy(update={"gpu": type(request.spec.resources.gpu)()})
+    return replace(request, spec=request.spec.model_copy(update={"resources": resources}))
+
+
 class PolicyWorld(LIFE.World):  # type: ignore[misc, name-defined]  # loaded by path
     """One deployment, its objects, and policies; peers are what a test says."""
 

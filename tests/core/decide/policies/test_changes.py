@@ -156,3 +156,17 @@ def test_a_deletion_asks_no_policy(running: Any, kit: Any) -> None:
     assert primary_writes(running) == [("delete", "ModelServer", "llm")]
     assert running.deployment["metadata"]["finalizers"] == []
     assert running.policies.calls == []
+
+
+def test_more_gpus_are_a_change_even_if_nothing_is_rendered_of_them(running: Any, kit: Any) -> None:
+    running.policies.wants_peers = True
+    running.policies.rules["strict"] = kit.refuse
+    running.before = kit.Peer("llm", "acme/small", "acme", 0, admitted=True)
+    running.settle()
+    assert running.condition("Ready") == ("True", "DeploymentReady")
+    render = running.hooks.render
+    running.hooks.render = lambda provider, request: render(provider, kit.without_gpus(request))
+    running.spec(resources={"gpu": {"count": 1}})
+    running.settle()
+    assert running.condition("Admitted") == ("False", "PolicyRefused")
+    assert running.status["provider"]["gpus"] == 0
