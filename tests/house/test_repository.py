@@ -44,6 +44,7 @@ PUBLIC_PLUGIN = [
 
 HOSTS = {
     "acme.dev",
+    "docs.nvidia.com",
     "docs.ray.io",
     "docs.vllm.ai",
     "example.com",

@@ -138,7 +138,7 @@ def _pod_templates(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
         yield row["name"], row["podTemplate"]
     for name, row in spec.get("services", {}).items():
         pod = dict(row["extraPodSpec"])
-        container = {**pod.pop("mainContainer"), "name": "main", "env": row.get("envs", [])}
+        container = {**pod.pop("mainContainer"), "name": "main", **({"env": row["envs"]} if "envs" in row else {})}
         metadata = dict(row.get("extraPodMetadata", {}))
         yield name, {"metadata": metadata, "spec": {**pod, "containers": [container]}}
 

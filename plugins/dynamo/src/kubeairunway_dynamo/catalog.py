@@ -12,8 +12,8 @@ from pydantic import Field
 
 from kubeairunway.plugin import CONTRACT, SERVICE, Engine, EngineName, Kind, Provider, Rule
 
-FRONTEND, WORKER, PREFILL, DECODE = "Frontend", "Worker", "Prefill", "Decode"
-"""Names of the components; upstream makes the frontend's Service under `<name>-frontend`."""
+FRONTEND = "Frontend"
+"""Name of the component that is called; upstream makes its Service under `<name>-frontend`."""
 FRONTEND_SUFFIX = FRONTEND.lower()
 FRONTEND_PORT = 8000
 BETA, ALPHA = "v1beta1", "v1alpha1"

@@ -2,21 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
 
 from kubeairunway.plugin import Request, Spec
-from kubeairunway_dynamo.catalog import (
-    BETA,
-    DECODE,
-    ENGINES,
-    GRAPH,
-    PREFILL,
-    RUNTIMES,
-    WORKER,
-    Flags,
-    Overrides,
-    Settings,
-)
+from kubeairunway_dynamo.catalog import BETA, ENGINES, GRAPH, RUNTIMES, Flags, Overrides, Settings
 
 VERSION_TAG = re.compile(
     r"[vV]?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
@@ -26,17 +14,21 @@ VERSION_TAG = re.compile(
 """A semantic version, which upstream's webhook wants an image's tag to be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Worker:
-    """One component that serves the model; `role` is empty in aggregated mode."""
+    """One component that serves the model; `role` is empty in aggregated mode, else prefill or decode."""
 
-    name: str
-    role: Literal["", "prefill", "decode"] = ""
+    role: str
     replicas: int
     gpus: int
     gpu_type: str
     memory: str | None
     cpu: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in the graph."""
+        return (self.role or "worker").capitalize()
 
 
 def read_overrides(request: Request) -> Overrides:
@@ -80,32 +72,12 @@ def has_version(image: str) -> bool:
 
 def list_workers(spec: Spec) -> tuple[Worker, ...]:
     """The workers that a spec asks for: one component, or one for each role."""
-    scaling, resources = spec.scaling, spec.resources
+    scaling, whole = spec.scaling, spec.resources
     if spec.serving.mode == "aggregated":
-        return (
-            Worker(
-                name=WORKER,
-                replicas=scaling.replicas,
-                gpus=resources.gpu.count,
-                gpu_type=resources.gpu.type,
-                memory=resources.memory,
-                cpu=resources.cpu,
-            ),
-        )
-    roles: tuple[tuple[str, Literal["prefill", "decode"], Any], ...] = (
-        (PREFILL, "prefill", scaling.prefill),
-        (DECODE, "decode", scaling.decode),
-    )
+        return (Worker("", scaling.replicas, whole.gpu.count, whole.gpu.type, whole.memory, whole.cpu),)
     return tuple(
-        Worker(
-            name=name,
-            role=role,
-            replicas=wanted.replicas,
-            gpus=wanted.gpu.count,
-            gpu_type=wanted.gpu.type,
-            memory=wanted.memory,
-        )
-        for name, role, wanted in roles
+        Worker(role, wanted.replicas, wanted.gpu.count, wanted.gpu.type, wanted.memory)
+        for role, wanted in (("prefill", scaling.prefill), ("decode", scaling.decode))
         if wanted is not None
     )
 

@@ -4,7 +4,9 @@ The operator writes state, condition and counts in one update. v1beta1's conditi
 v1alpha1 has it beside them, and leaves it where it was when it fails.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from kubeairunway.plugin import Observed, Report, Request, State, View
@@ -13,6 +15,13 @@ from kubeairunway_dynamo.components import list_workers
 
 GRAPH_LABEL = "nvidia.com/dynamo-graph-deployment-name"
 """The label with the graph's name on all of its pods."""
+STATES: Mapping[str, State] = MappingProxyType(
+    {
+        **dict.fromkeys(("initializing", "deploying", "pending"), State.PROGRESSING),
+        "successful": State.RUNNING,
+        "failed": State.FAILED,
+    }
+)
 ROLLING = ("Pending", "InProgress")
 """Phases of a rolling update during which old workers serve."""
 NO_CAPACITY = "insufficient_capacity"
@@ -21,32 +30,33 @@ NO_CAPACITY = "insufficient_capacity"
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Pods of one component: all, those that serve, and those of the new revision that must be among them."""
+    """Pods of one component: all, those of older revisions, those that serve, and the new ones among these."""
 
-    total: int = 0
-    serving: int = 0
-    proved: int = 0
+    total: int
+    old: int
+    serving: int
+    proved: int
 
 
 def read_status(request: Request, observed: Observed) -> Report:
     """The report on a live graph, in either API version."""
     primary, workers = observed.primary, list_workers(request.spec)
-    counts = {worker.name: _count(primary, worker.name) for worker in workers}
-    frontend = _count(primary, FRONTEND)
-    desired = sum(worker.replicas for worker in workers)
-    serves = frontend.proved > 0 if desired else not any(count.total for count in (frontend, *counts.values()))
-    state = _read_state(primary, serves=serves)
+    counts = {name: _count(primary, name) for name in (FRONTEND, *(worker.name for worker in workers))}
     proved = {worker.name: min(counts[worker.name].proved, worker.replicas) for worker in workers}
-    there = bool(_component(primary, FRONTEND).raw)
+    rolls = primary.get("status.rollingUpdate.phase", "") in ROLLING or any(count.old for count in counts.values())
+    desired = sum(worker.replicas for worker in workers)
+    there = counts[FRONTEND].proved > 0 if desired else not any(count.total for count in counts.values())
+    state = _read_state(primary, serves=there and not rolls)
+    service = f"{request.name}-{FRONTEND_SUFFIX}" if _component(primary, FRONTEND).raw else ""
     return Report(
         state=state,
         generation=_read_generation(primary, state),
         ready=sum(proved.values()),
         roles={worker.role: proved[worker.name] for worker in workers if worker.role},
-        available=sum(count.serving for count in counts.values()),
+        available=sum(counts[worker.name].serving for worker in workers),
         pods=f"{GRAPH_LABEL}={request.name}",
-        service=f"{request.name}-{FRONTEND_SUFFIX}" if there else "",
-        port=FRONTEND_PORT if there else 0,
+        service=service,
+        port=FRONTEND_PORT if service else 0,
         message="" if state is State.RUNNING else _explain(primary),
     )
 
@@ -65,19 +75,16 @@ def _count(primary: View, name: str) -> Count:
     total, updated = max(0, row.get("replicas", 0)), max(0, row.get("updatedReplicas", 0))
     serving = max(0, row.get("readyReplicas", row.get("availableReplicas", 0)))
     old = max(0, total - updated)
-    return Count(total=total, serving=serving, proved=min(max(0, serving - old), updated))
+    return Count(total, old, serving, proved=min(max(0, serving - old), updated))
 
 
 def _read_state(primary: View, *, serves: bool) -> State:
-    said, ready = primary.get("status.state", ""), primary.condition("Ready")
-    if said == "successful":
-        rolls = primary.get("status.rollingUpdate.phase", "") in ROLLING
-        return State.RUNNING if serves and not rolls and ready.get("status", "") == "True" else State.PROGRESSING
-    if said == "failed":
-        return State.FAILED
-    if said == "pending" and ready.get("reason", "") != NO_CAPACITY:
+    state, ready = STATES.get(primary.get("status.state", ""), State.WAITING), primary.condition("Ready")
+    if state is State.RUNNING and not (serves and ready.get("status", "") == "True"):
         return State.PROGRESSING
-    return State.PROGRESSING if said in ("initializing", "deploying") and ready.raw else State.WAITING
+    # The CRD fills in the first state before the operator has seen the graph.
+    idle = not ready.raw or ready.get("reason", "") == NO_CAPACITY
+    return State.WAITING if state is State.PROGRESSING and idle else state
 
 
 def _read_generation(primary: View, state: State) -> int:
@@ -89,8 +96,7 @@ def _read_generation(primary: View, state: State) -> int:
 
 
 def _explain(primary: View) -> str:
-    said, known = primary.get("status.state", ""), ("successful", "failed", "pending", "initializing", "deploying")
-    if said and said not in known:
+    said, ready = primary.get("status.state", ""), primary.condition("Ready")
+    if said and said not in STATES:
         return f"unknown state: {said}"
-    ready = primary.condition("Ready")
     return ready.get("message", "") if ready.get("status", "") != "True" else ""

@@ -91,12 +91,11 @@ def _missing_version(path: str, image: str) -> Problem:
 
 def _check_router(request: Request) -> Iterator[Problem]:
     overrides, engine = read_overrides(request), request.spec.engine
-    for name in sorted({ROUTER_MODE, HF_TOKEN} & overrides.frontend.env.keys()):
-        if name == ROUTER_MODE or request.spec.secrets.hugging_face_token:
-            field = "overrides.routerMode" if name == ROUTER_MODE else "secrets.huggingFaceToken"
-            yield Problem(
-                f"spec.provider.overrides.frontend.env.{name}", "SetTwice", f"{field} sets {name}; keep one of the two"
-            )
+    token = {HF_TOKEN: "secrets.huggingFaceToken"} if request.spec.secrets.hugging_face_token else {}
+    ours = {ROUTER_MODE: "overrides.routerMode", **token}
+    for name in sorted(ours.keys() & overrides.frontend.env.keys()):
+        path = f"spec.provider.overrides.frontend.env.{name}"
+        yield Problem(path, "SetTwice", f"{ours[name]} sets {name}; keep one of the two")
     if overrides.router_mode != "kv":
         return
     if not engine.enable_prefix_caching:
