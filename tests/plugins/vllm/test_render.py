@@ -31,6 +31,8 @@ PARALLEL: dict[str, tuple[dict[str, Any], int]] = {
     "raw, short": ({"resources": {"gpu": {"count": 4}}, "engine": {"extraArgs": ["-tp", "2"]}}, 0),
     "raw, short with =": ({"resources": {"gpu": {"count": 4}}, "engine": {"extraArgs": ["-tp=2"]}}, 0),
     "pipelines": ({"resources": {"gpu": {"count": 4}}, "engine": {"args": {"pipeline-parallel-size": "4"}}}, 0),
+    "data": ({"resources": {"gpu": {"count": 4}}, "engine": {"args": {"data_parallel_size": "4"}}}, 0),
+    "data, short": ({"resources": {"gpu": {"count": 4}}, "engine": {"extraArgs": ["-dp", "4"]}}, 0),
     "a value that looks like it": (
         {"resources": {"gpu": {"count": 4}}, "engine": {"args": {"chat-template": "tensor-parallel-size"}}},
         1,

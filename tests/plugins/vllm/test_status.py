@@ -67,6 +67,7 @@ CASES: dict[str, tuple[dict[str, Any], State, int, int, str]] = {
     "past the deadline and serving at last": (live(1, (1, 1, 1), DEADLINE), State.RUNNING, 1, 1, ""),
     "paused by somebody": (live(1, (1, 0, 1), PAUSED), State.PROGRESSING, 0, 1, "Deployment is paused"),
     "counts below zero": (live(1, (-1, -1, -1)), State.PROGRESSING, 0, 0, ""),
+    "counts without bounds": (live(1, (2**70, 2**70, 2**70)), State.PROGRESSING, 2**31 - 1, 2**31 - 1, ""),
     "counts of other types": (
         {"spec": {"replicas": 1}, "status": {"observedGeneration": 3, "replicas": True, "readyReplicas": "1"}},
         State.PROGRESSING,

@@ -4,6 +4,7 @@ from kubeairunway.plugin import SERVICE, Observed, Report, Request, State, View,
 from kubeairunway_vllm.arguments import PORT
 from kubeairunway_vllm.objects import select_pods
 
+MAX_INT32 = 2**31 - 1
 COUNTS = ("replicas", "updatedReplicas", "readyReplicas")
 
 
@@ -48,4 +49,4 @@ def _judge(live: View, earlier: int) -> tuple[State, str]:
 
 
 def _count(live: View, name: str) -> int:
-    return max(live.get(f"status.{name}", 0), 0)
+    return min(max(live.get(f"status.{name}", 0), 0), MAX_INT32)
