@@ -221,7 +221,7 @@ async def test_words_alone_wait_for_the_next_fact_but_not_for_ever(stage: Any, m
         await stage.settle()
         await say("none of three")
         await stage.until(lambda: "none of three" in message(), "words are written in the end")
-        monkeypatch.setattr(controller, "PATIENCE_SECONDS", 60.0)
+        monkeypatch.setattr(urgency, "PATIENCE_SECONDS", 60.0)
         before = statuses()
         for words in ("one of three", "two of three", "all three"):
             seen = passes(operator)

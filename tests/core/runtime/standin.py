@@ -320,10 +320,20 @@ def merge(old: Any, patch: Any) -> Any:
 
 
 def selected(obj: Json, options: Mapping[str, str]) -> bool:
+    """Equality and existence of labels; equality and inequality of fields."""
     labels = obj["metadata"].get("labels") or {}
-    wanted = dict(part.split("=", 1) for part in options.get("labelSelector", "").split(",") if part)
-    name = options.get("fieldSelector", "").removeprefix("metadata.name=")
-    return all(labels.get(key) == value for key, value in wanted.items()) and name in {"", obj["metadata"]["name"]}
+    for part in filter(None, options.get("labelSelector", "").split(",")):
+        key, equals, value = part.partition("=")
+        if key not in labels or (equals and labels[key] != value):
+            return False
+    for part in filter(None, options.get("fieldSelector", "").split(",")):
+        path, _, value = part.partition("=")
+        held: Any = obj
+        for step in path.removesuffix("!").split("."):
+            held = (held or {}).get(step)
+        if ((held or "") == value) is path.endswith("!"):
+            return False
+    return True
 
 
 def failure(status: int, reason: str, message: str) -> Json:
