@@ -163,6 +163,20 @@ def test_metrics_carry_the_documented_names_and_parse() -> None:
     assert 'kubeairunway_provider_selection{provider="acme",reason="auto"} 2\n' in text
 
 
+def test_deployments_that_are_not_ready_are_counted_by_their_cause() -> None:
+    def of(name: str, status: str, reason: str) -> dict[str, Any]:
+        row = {"type": "Ready", "status": status, "reason": reason}
+        return {"metadata": {"name": name, "namespace": "ns"}, "status": {"conditions": [row]}}
+
+    rows = [("a", "False", "WaitingForGPU"), ("b", "False", "WaitingForGPU"), ("c", "Unknown", "ProviderError")]
+    objects = [of(*row) for row in (*rows, ("d", "True", "DeploymentReady"))] + [deployment("e", "Pending", 0)]
+    lines = [line for line in Telemetry(lambda: objects).render().decode().splitlines() if "_not_ready{" in line]
+    assert lines == [
+        'kubeairunway_modeldeployment_not_ready{namespace="ns",reason="ProviderError"} 1',
+        'kubeairunway_modeldeployment_not_ready{namespace="ns",reason="WaitingForGPU"} 2',
+    ]
+
+
 def test_figures_of_a_deployment_go_with_it() -> None:
     objects = [deployment("a", "Running", 2)]
     telemetry = Telemetry(lambda: objects)

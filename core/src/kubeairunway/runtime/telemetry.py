@@ -15,6 +15,8 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from kubeairunway.errors import HookTimeoutError, PluginError
+from kubeairunway.model.reasons import ConditionType
+from kubeairunway.objects.conditions import find_condition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -155,11 +157,14 @@ def _render_selections(selections: Mapping[tuple[str, str], int]) -> Iterator[st
 def _render_deployments(deployments: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Gauges per deployment and their totals; names and phases need no escaping, the API server saw to that."""
     totals: Tally[tuple[str, str]] = Tally()
+    causes: Tally[tuple[str, str]] = Tally()
     phases, replicas = [], []
     for deployment in deployments:
         meta, status = deployment["metadata"], deployment.get("status") or {}
         name, namespace, phase = meta["name"], meta["namespace"], status.get("phase") or "Pending"
         totals[namespace, phase] += 1
+        if cause := _find_cause(status):
+            causes[namespace, cause] += 1
         where = f'name="{name}",namespace="{namespace}"'
         phases.append(f'{PREFIX}deployment_phase{{{where},phase="{phase}"}} 1')
         counts = status.get("replicas") or {}
@@ -171,9 +176,19 @@ def _render_deployments(deployments: Iterable[Mapping[str, Any]]) -> Iterator[st
     yield f"# TYPE {PREFIX}modeldeployment_total gauge"
     for (namespace, phase), number in sorted(totals.items()):
         yield f'{PREFIX}modeldeployment_total{{namespace="{namespace}",phase="{phase}"}} {number}'
+    yield f"# HELP {PREFIX}modeldeployment_not_ready Deployments that are not Ready, by the cause."
+    yield f"# TYPE {PREFIX}modeldeployment_not_ready gauge"
+    for (namespace, reason), number in sorted(causes.items()):
+        yield f'{PREFIX}modeldeployment_not_ready{{namespace="{namespace}",reason="{reason}"}} {number}'
     yield f"# HELP {PREFIX}deployment_phase 1 for the phase that a deployment is in."
     yield f"# TYPE {PREFIX}deployment_phase gauge"
     yield from phases
     yield f"# HELP {PREFIX}deployment_replicas Replicas of a deployment by state."
     yield f"# TYPE {PREFIX}deployment_replicas gauge"
     yield from replicas
+
+
+def _find_cause(status: Mapping[str, Any]) -> str:
+    """The reason of Ready while it is not True; empty where it is, or nothing is known yet."""
+    ready = find_condition(status.get("conditions"), ConditionType.READY)
+    return str(ready["reason"]) if ready is not None and ready["status"] != "True" else ""
