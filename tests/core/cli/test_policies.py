@@ -160,3 +160,21 @@ def test_a_policy_that_cannot_be_asked_refuses_offline_too(call: Any, make_deplo
     text = " ".join(result.out.split())
     assert "policy gpu-quota: it cannot be asked: Failed: settings: gpu-quota.defualt" in text
     assert "did you mean default?" in text
+
+
+def test_a_comparison_asks_policies_about_the_change_alone(call: Any, make_deployment: Any, tmp_path: Path) -> None:
+    (tmp_path / "old.yaml").write_text(give(make_deployment, ("one", 4), ("two", 2)))
+
+    def compare(gpus: int, **env: str) -> Any:
+        words = ("explain", "--diff", "-f", "-", "--old", "old.yaml")
+        return call(*words, env=env, stdin=give(make_deployment, ("one", gpus)))
+
+    refused = compare(8)
+    text = "policy gpu-quota: 8 GPUs are too many: namespace default may hold 8, and 6 of them are left"
+    assert text in " ".join(refused.out.split())
+    assert refused.code == 1
+    assert compare(4).code == 0
+    passes = compare(1)
+    assert "policy" not in passes.out
+    assert passes.code == 0
+    assert compare(8, KUBEAIRUNWAY_DISABLE_POLICIES="gpu-quota").code == 0

@@ -24,6 +24,10 @@ class Holdings:
         for deployment in deployments:
             self._keep(deployment, describe_peer(deployment))
 
+    def assume(self, deployment: Mapping[str, Any]) -> None:
+        """Let a document that says how things are be a peer that was admitted, whatever its status tells."""
+        self._keep(deployment, describe_peer(deployment)._replace(admitted=True))
+
     def admission(self, deployment: Mapping[str, Any]) -> Admission | None:
         """What is asked about the next deployment; None if no policy is installed."""
         if not self._policies.asked:

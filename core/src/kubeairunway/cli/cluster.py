@@ -118,11 +118,16 @@ def read_deployments(options: argparse.Namespace, namespaces: Iterable[str]) -> 
 
 
 async def _read_deployments(config: ClusterConfig, namespaces: Iterable[str]) -> tuple[dict[str, Any], ...]:
-    found: list[dict[str, Any]] = []
     async with _connect(config) as client:
-        for namespace in namespaces:
-            async for page in client.list_pages(DEPLOYMENTS, namespace=namespace):
-                found += page.items
+        return await list_deployments(client, namespaces)
+
+
+async def list_deployments(client: Client, namespaces: Iterable[str]) -> tuple[dict[str, Any], ...]:
+    """Return every ModelDeployment of these namespaces. Raises KubeError."""
+    found: list[dict[str, Any]] = []
+    for namespace in namespaces:
+        async for page in client.list_pages(DEPLOYMENTS, namespace=namespace):
+            found += page.items
     return tuple(found)
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from kubeairunway.cli.cluster import CONNECTIONS, DEPLOYMENTS, find_config, read_providers
+from kubeairunway.cli.cluster import CONNECTIONS, DEPLOYMENTS, find_config, list_deployments, read_providers
 from kubeairunway.decide.existing import pick_owned
 from kubeairunway.decide.ownership import is_cached_whole, label_value
 from kubeairunway.decide.plan import Snapshot
@@ -44,6 +44,10 @@ class LiveCluster:
     def find_deployment(self, name: str, namespace: str) -> Json | None:
         """Return a ModelDeployment, or None if there is none. Raises KubeError."""
         return self._get(DEPLOYMENTS, name, namespace)
+
+    def list_deployments(self, namespace: str) -> tuple[Json, ...]:
+        """Return every ModelDeployment of a namespace. Raises KubeError."""
+        return self.runner.run(list_deployments(self.client, [namespace]))
 
     def take_snapshot(self, deployment: Json) -> Snapshot:
         """Return the world of a deployment as the controller has it. Raises KubeError."""

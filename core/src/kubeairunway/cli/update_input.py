@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from kubeairunway.cli.admission import Holdings
 from kubeairunway.cli.input_files import STDIN, Document, read_documents
+from kubeairunway.cli.policies import load_chosen
 from kubeairunway.cli.situation import DEFAULT_NAMESPACE, load_providers, package_facts, read_served, sort_documents
 from kubeairunway.decide.existing import pick_owned
 from kubeairunway.decide.expressions import Expressions
@@ -52,12 +54,18 @@ def decide_update(options: argparse.Namespace) -> UpdateCase:
     if deployment is None:
         return UpdateCase(name, _find_namespace(options, document, DEFAULT_NAMESPACE), document, problems)
     # What a provider's code prints must not get into what the command prints.
-    with contextlib.redirect_stdout(sys.stderr), contextlib.closing(load_providers(options)) as registry:
+    with (
+        contextlib.redirect_stdout(sys.stderr),
+        contextlib.closing(load_providers(options)) as registry,
+        contextlib.closing(load_chosen(options)) as policies,
+    ):
         packages = package_facts(registry)
         if options.old:
             namespace = _find_namespace(options, document, DEFAULT_NAMESPACE)
             facts = assume_facts(packages, configs, served)
-            update = _compare_files(options, _place(document.value, namespace), facts, registry)
+            update = _compare_files(
+                options, _place(document.value, namespace), facts, registry, holdings=Holdings(policies)
+            )
             return UpdateCase(name, namespace, document, update.problems, update)
         from kubeairunway.cli.live_objects import open_cluster  # noqa: PLC0415 - only who asks the cluster pays for it
 
@@ -69,11 +77,13 @@ def decide_update(options: argparse.Namespace) -> UpdateCase:
                 snapshot = cluster.take_snapshot(absent)
             else:
                 snapshot, wanted = cluster.take_snapshot(live), apply_document(live, document.value)
-            update = _preview(snapshot, wanted, registry)
+            there = cluster.list_deployments(namespace) if policies.wants_peers else ()
+            update = _preview(snapshot, wanted, registry, Holdings(policies, there))
         return UpdateCase(name, namespace, document, update.problems, update)
 
 
-def _preview(snapshot: Snapshot, wanted: Wanted, registry: Registry) -> Update:
+def _preview(snapshot: Snapshot, wanted: Wanted, registry: Registry, holdings: Holdings) -> Update:
+    snapshot = replace(snapshot, admission=holdings.admission(snapshot.deployment))
     return preview_update(snapshot, wanted, registry, Expressions())
 
 
@@ -132,18 +142,28 @@ def _place(document: Json, namespace: str) -> Json:
 
 
 def _compare_files(
-    options: argparse.Namespace, document: Json, facts: Mapping[str, ProviderFacts], registry: Registry
+    options: argparse.Namespace,
+    document: Json,
+    facts: Mapping[str, ProviderFacts],
+    registry: Registry,
+    *,
+    holdings: Holdings,
 ) -> Update:
-    found, others = _read_old(options.old, document["metadata"])
+    found, others, peers = _read_old(options.old, document["metadata"])
     namespace = document["metadata"]["namespace"]
     live = bool(found.value["metadata"].get("uid"))
     old = _place(found.value, namespace) if live else as_new(found.value, namespace)
+    for peer in (old, *(_place(peer, peer["metadata"].get("namespace") or namespace) for peer in peers)):
+        holdings.assume(peer)
     snapshot = _assume_world(old, others if live else [], facts, registry)
-    return _preview(snapshot, apply_document(snapshot.deployment, document, whole=not live), registry)
+    return _preview(snapshot, apply_document(snapshot.deployment, document, whole=not live), registry, holdings)
 
 
-def _read_old(name: str, wanted: Mapping[str, Any]) -> tuple[Document, list[Json]]:
-    """The deployment of that name and namespace in the file that says how things are, and the other objects there."""
+def _read_old(name: str, wanted: Mapping[str, Any]) -> tuple[Document, list[Json], list[Json]]:
+    """The deployment of that name and namespace in the file that says how things are, and what else is there.
+
+    First come objects, then other deployments.
+    """
     documents = read_documents([name])
     deployments = [document for document in documents if document.kind == MODEL_DEPLOYMENT]
     for document in deployments:
@@ -152,7 +172,8 @@ def _read_old(name: str, wanted: Mapping[str, Any]) -> tuple[Document, list[Json
             texts = (f"{document.locate(problem)}: {problem.path}: {problem.message}" for problem in problems)
             raise SettingsError("; ".join(texts))
         if deployment.name == wanted["name"] and deployment.namespace in {"", wanted["namespace"]}:
-            return document, [other.value for other in documents if other.kind != MODEL_DEPLOYMENT]
+            others = [other.value for other in documents if other.kind != MODEL_DEPLOYMENT]
+            return document, others, [each.value for each in deployments if each is not document]
     places = ", ".join(f"{_locate(each, 'name')} has {_describe(each)}" for each in deployments) or "it has none"
     raise SettingsError(
         f"{name}: there is no ModelDeployment {wanted['namespace']}/{wanted['name']} to compare with: {places};"
