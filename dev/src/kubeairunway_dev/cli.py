@@ -75,7 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
     kubeconfig.add_argument("--print", action="store_true", help="print the kubeconfig itself")
     kubeconfig.set_defaults(run=run_kubeconfig)
 
-    demo = commands.add_parser("demo", help="deploy a sample on a fresh control plane and watch it become Running")
+    demo = commands.add_parser("demo", help="deploy a model with each provider on a fresh control plane")
     add_demo_options(demo)
     demo.set_defaults(run=run_demo)
     return parser
@@ -88,10 +88,12 @@ def add_name(parser: argparse.ArgumentParser) -> None:
 
 def add_demo_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the demo."""
-    parser.add_argument("--once", action="store_true", help="end once the sample is Running, leaving nothing behind")
+    parser.add_argument("--once", action="store_true", help="end once everything is shown, leaving nothing behind")
     parser.add_argument("--nodes", type=int, default=3, metavar="N", help="simulated nodes; default 3")
     parser.add_argument("--gpus", type=int, default=1, metavar="G", help="GPUs of each node; default 1")
-    parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="until Running; default 120")
+    parser.add_argument(
+        "--timeout", type=float, default=120.0, metavar="SECONDS", help="until everything is shown; default 120"
+    )
 
 
 def run_build(_options: argparse.Namespace) -> int:
@@ -180,7 +182,7 @@ def run_kubeconfig(options: argparse.Namespace) -> int:
 
 
 def run_demo(options: argparse.Namespace) -> int:
-    """Show a sample becoming Running."""
+    """Show a deployment per provider, and one that waits for GPUs."""
     from kubeairunway_dev.demo import run  # noqa: PLC0415 - keeps --help fast
 
     return run(options)
