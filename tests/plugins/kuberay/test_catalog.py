@@ -11,7 +11,7 @@ import kubeairunway_kuberay
 from kubeairunway.model.spec import MAX_REPLICAS
 from kubeairunway.plugin import CONTRACT, Hooks
 from kubeairunway.plugin.typed import read_typed, schema_of
-from kubeairunway_kuberay.catalog import PROVIDER, RAY_SERVICE, Head, Overrides, Settings
+from kubeairunway_kuberay.catalog import PROVIDER, RAY_CLUSTER, RAY_SERVICE, Head, Overrides, Settings
 from kubeairunway_kuberay.cluster import MOST_WORKERS
 from kubeairunway_kuberay.render import HEAD_SUFFIX, SERVE_SUFFIX
 
@@ -35,6 +35,12 @@ def test_it_serves_vllm_on_gpus_in_both_modes_and_only_when_named() -> None:
     assert rows == [("vllm", ("aggregated",), True, False), ("vllm", ("disaggregated",), True, False)]
     assert not PROVIDER.auto_select
     assert PROVIDER.rules == ()
+
+
+def test_clusters_are_watched_and_services_only_looked_up() -> None:
+    assert [kind.name for kind in PROVIDER.kinds] == ["RayService", "PersistentVolumeClaim", "Service"]
+    assert PROVIDER.children == (RAY_CLUSTER,)
+    assert (RAY_CLUSTER.group, RAY_CLUSTER.name) == ("ray.io", "RayCluster")
 
 
 def test_only_the_version_that_is_not_deprecated_is_rendered() -> None:

@@ -133,6 +133,7 @@ def test_zero_suspends_and_more_does_not(modes: dict[str, Maker], spec_of: Read)
     ]
     assert all(spec["suspend"] is True for spec in stopped)
     assert all("suspend" not in spec_of(make()) for make in modes.values())
+    assert "suspend" not in spec_of(modes["disaggregated"]({"scaling": {"prefill": zero}}))
     # What Serve is told stays valid: it knows no deployment without replicas.
     assert all('"num_replicas": 1' in spec["serveConfigV2"] for spec in stopped)
 
