@@ -164,6 +164,14 @@ EDITS: dict[str, Edit] = {
         objects={"changed": {"Deployment"}},
         **WITHOUT_PODS,
     ),
+    "a Deployment that ends old pods first": Edit(
+        {**VLLM, "provider": {"name": "vllm", "overrides": {"strategy": "recreate"}}},
+        {"engine": {"contextLength": 4096}},
+        "inPlace",
+        downtime="restart",
+        objects={"changed": {"Deployment"}},
+        **WITHOUT_PODS,
+    ),
     "a value that nobody takes": Edit(
         GPU,
         {"nodeSelector": {"nvidia.com/gpu.count": "7"}},
@@ -238,7 +246,7 @@ def expected_writes(rows: list[Json]) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("name", EDITS)
 def test_the_controller_does_what_was_said(name: str, benches: Any) -> None:
     edit, bench = EDITS[name], benches[name]
-    old = bench.settle(*((edit.waits_for) if edit.old == VLLM else ("Ready", "True")))
+    old = bench.settle(*((edit.waits_for) if edit.old["provider"]["name"] == "vllm" else ("Ready", "True")))
     before = bench.objects()
     document = bench.document(edit.new)
     said = bench.foretell(document)

@@ -32,6 +32,7 @@ HOW: Final[Mapping[How, str]] = {
 DOWNTIME: Final[Mapping[Downtime, str]] = {
     Downtime.NONE: "none",
     Downtime.ROLLING: "none; upstream replaces what runs step by step (rolling restart)",
+    Downtime.RESTART: "from when what serves ends, before anything new starts, until that is ready",
     Downtime.UNTIL_READY: "from the deletion until the new one is ready",
     Downtime.SCALED_TO_ZERO: "from then on nothing serves, as asked",
 }

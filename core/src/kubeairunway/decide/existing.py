@@ -188,7 +188,8 @@ def _find_kind(obj: Json, recorded: str, providers: Mapping[str, ProviderFacts])
     group, _, version = str(obj.get("apiVersion") or "").rpartition("/")
     label = ((obj.get("metadata") or {}).get("labels") or {}).get(names.PROVIDER)
     for name in dict.fromkeys((label, recorded, *providers)):
-        provider = providers[name].provider if name in providers else None
+        facts = providers.get(name or "")
+        provider = facts.provider if facts else None
         for kind in provider.kinds if provider else ():
             if (kind.group, kind.name) == (group, obj.get("kind")) and version in kind.versions:
                 return kind

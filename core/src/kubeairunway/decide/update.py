@@ -26,6 +26,7 @@ class Downtime(StrEnum):
 
     NONE = "none"
     ROLLING = "rolling"  # none: upstream replaces replicas one after the other, or set by set
+    RESTART = "restart"  # in place, but all that serves ends before anything new starts
     UNTIL_READY = "untilReady"  # from the deletion of the primary until the new one is ready
     SCALED_TO_ZERO = "scaledToZero"  # from then on, as asked
 
@@ -49,7 +50,11 @@ class Moment(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectChange:
-    """What becomes of one rendered object; `paths` has what changes in it, or why it cannot stay."""
+    """What becomes of one rendered object; `paths` has what changes in it, `why` the reason why it cannot stay.
+
+    `surge` has those of the paths whose change makes upstream run old and new side by side, with `surge_replicas` more
+    than asked for. `ends_first`: so many old replicas end before new ones start, and then there is no surge.
+    """
 
     action: Action
     api_version: str
@@ -57,8 +62,9 @@ class ObjectChange:
     name: str
     when: Moment = Moment.AT_ONCE
     paths: tuple[str, ...] = ()
-    surge: tuple[str, ...] = ()  # those of the paths whose change makes upstream run old and new side by side
+    surge: tuple[str, ...] = ()
     surge_replicas: int = 0
+    ends_first: int = 0
     why: str = ""
 
 

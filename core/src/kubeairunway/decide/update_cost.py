@@ -33,7 +33,7 @@ def count_gpus(old: Spec | None, new: Spec | None, how: How, changes: Iterable[O
     return GpuNeed(before=sums[0], meanwhile=meanwhile, after=sums[1])
 
 
-def find_downtime(old: Spec | None, new: Spec, how: How) -> Downtime:
+def find_downtime(old: Spec | None, new: Spec, how: How, changes: Iterable[ObjectChange] = ()) -> Downtime:
     """When nothing serves because of the edit."""
     served, serves = (sum(role.count for role in _roles(spec).values()) for spec in (old, new))
     if not served or how in {How.NOTHING, How.CREATE, How.REFUSED, How.WAITS}:
@@ -42,6 +42,9 @@ def find_downtime(old: Spec | None, new: Spec, how: How) -> Downtime:
         return Downtime.SCALED_TO_ZERO
     if how is How.RECREATE:
         return Downtime.UNTIL_READY
+    ended = max((change.ends_first for change in changes), default=0)
+    if ended:
+        return Downtime.RESTART if ended >= min(served, serves) else Downtime.ROLLING
     return Downtime.ROLLING if how is How.SURGE else Downtime.NONE
 
 

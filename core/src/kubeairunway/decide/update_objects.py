@@ -10,8 +10,10 @@ from kubeairunway.decide.rendering import value_at
 from kubeairunway.decide.rollout import describe_recreate
 from kubeairunway.decide.update import Action, How, Moment, ObjectChange
 from kubeairunway.model import names
+from kubeairunway.model.spec import MAX_REPLICAS
 from kubeairunway.objects.compare import contains, find_differences
 from kubeairunway.objects.resources import Json
+from kubeairunway.plugin import Kind
 
 _Name = tuple[str, str, str]
 
@@ -65,6 +67,7 @@ def _write(
     if deleted is not None:
         return replace(deleted, action=Action.RECREATED, api_version=step.api_version, paths=paths)
     created = step.action is StepKind.CREATE
+    ends_first = 0 if created or not surge else count_ended_first(step.kind, step.body)
     return ObjectChange(
         action=Action.CREATED if created else Action.CHANGED,
         api_version=step.api_version,
@@ -72,9 +75,27 @@ def _write(
         name=step.name,
         when=Moment.WHEN_GONE if number else Moment.AT_ONCE,
         paths=() if created else paths,
-        surge=() if created else surge,
+        surge=() if created or ends_first else surge,
         surge_replicas=step.kind.surge_replicas,
+        ends_first=ends_first,
     )
+
+
+def count_ended_first(kind: Kind, body: Mapping[str, Any]) -> int:
+    """How many replicas of a Deployment end before their successors start; 0 where successors start first.
+
+    That is its strategy's to say, not its kind's: with maxSurge 0, maxUnavailable of them end; with Recreate, all.
+    """
+    if (kind.group, kind.name) != ("apps", "Deployment"):
+        return 0
+    strategy = value_at(body, "spec.strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return MAX_REPLICAS
+    rolling = strategy.get("rollingUpdate") or {}
+    unavailable = rolling.get("maxUnavailable")
+    if rolling.get("maxSurge") not in {0, "0%"}:
+        return 0
+    return unavailable if isinstance(unavailable, int) else 1  # a share of them is at least one
 
 
 def _compare(step: Step, sent: Json | None, live: Json | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -83,7 +83,7 @@ class _Preview:
             objects=outlook.changes,
             before=_recorded_choice(self._now) if self._exists else Choice(),
             after=_choice_of(outlook.first) if settles else _recorded_choice(self._now),
-            downtime=find_downtime(old, self._new, how),
+            downtime=find_downtime(old, self._new, how, outlook.changes),
             gpus=count_gpus(old, new, how, outlook.changes),
             problems=outlook.first.problems,
             kept=self._wanted.kept,

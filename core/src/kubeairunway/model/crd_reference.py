@@ -62,7 +62,7 @@ def _describe_kind(crd: dict[str, Any], rules: tuple[CelRule, ...]) -> Iterator[
         yield "| field | type | default | constraints | description |\n|---|---|---|---|---|"
         root = schema["properties"][part]
         yield _row(part, root, required=part in schema.get("required", ()))
-        yield from _describe_fields(part, root)
+        yield from describe_fields(part, root)
         yield ""
     yield f"### {names['kind']} rules\n"
     yield "The API server refuses what breaks one of these, with the message and the field.\n"
@@ -94,33 +94,36 @@ def _describe_subresources(subresources: dict[str, Any]) -> str:
     )
 
 
-def _describe_fields(path: str, schema: Schema) -> Iterator[str]:
-    """One row for each field below a path, parents first."""
+def describe_fields(path: str, schema: Schema) -> Iterator[str]:
+    """One row of a table for each field below a path, parents first: path, type, default, constraints, description."""
     if "items" in schema:
         yield from _describe_item(f"{path}[]", schema["items"])
     elif isinstance(schema.get("additionalProperties"), dict):
         yield from _describe_item(f"{path}{{}}", schema["additionalProperties"])
     for name, field in schema.get("properties", {}).items():
         yield _row(f"{path}.{name}", field, required=name in schema.get("required", ()))
-        yield from _describe_fields(f"{path}.{name}", field)
+        yield from describe_fields(f"{path}.{name}", field)
 
 
 def _describe_item(path: str, schema: Schema) -> Iterator[str]:
     if "properties" not in schema:
         yield _row(path, schema)
-    yield from _describe_fields(path, schema)
+    yield from describe_fields(path, schema)
 
 
 def _row(path: str, schema: Schema, *, required: bool = False) -> str:
     default = "*required*" if required else _default(schema)
     constraints = "; ".join(_constraints(schema))
-    return f"| `{path}` | {_type(schema)} | {default} | {constraints} | {_cell(schema.get('description', ''))} |"
+    description = _cell(" ".join(schema.get("description", "").split()))
+    return f"| `{path}` | {_type(schema)} | {default} | {constraints} | {description} |"
 
 
 def _default(schema: Schema) -> str:
     if "default" not in schema:
         return ""
     value = schema["default"]
+    if value == "":
+        return '`""`'
     return f"`{str(value).lower() if isinstance(value, bool) else value}`".replace("'", "")
 
 

@@ -12,10 +12,11 @@ from kubeairunway.decide.expressions import Expressions
 from kubeairunway.decide.passes import follow_passes
 from kubeairunway.decide.update import Action, Downtime, How, ObjectChange, Update
 from kubeairunway.decide.update_cost import count_gpus, find_downtime
+from kubeairunway.decide.update_objects import count_ended_first
 from kubeairunway.decide.update_preview import preview_update
 from kubeairunway.decide.wanted import Wanted, apply_document
 from kubeairunway.model.paths import changed_paths
-from kubeairunway.plugin import Engine, Provider, Spec
+from kubeairunway.plugin import Engine, Kind, Provider, Spec
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -82,6 +83,27 @@ DOWNTIMES = {
 def test_downtime(name: str) -> None:
     old, new, how, expected = DOWNTIMES[name]
     assert find_downtime(old, new, how) is expected
+
+
+DEPLOYMENT = Kind(group="apps", name="Deployment", versions=("v1",), surge=("spec.template",))
+STRATEGIES: dict[str, tuple[Any, int, int, Downtime]] = {  # strategy, replicas, how many end first
+    "none said": (None, 1, 0, Downtime.NONE),
+    "one more": ({"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}, 1, 0, Downtime.NONE),
+    "one less of one": ({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}, 1, 1, Downtime.RESTART),
+    "one less of three": ({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}, 3, 1, Downtime.ROLLING),
+    "a share": ({"rollingUpdate": {"maxSurge": "0%", "maxUnavailable": "25%"}}, 1, 1, Downtime.RESTART),
+    "all": ({"type": "Recreate"}, 3, 32, Downtime.RESTART),
+}
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_strategy_of_a_deployment_says_who_ends_first(name: str) -> None:
+    strategy, replicas, count, downtime = STRATEGIES[name]
+    body = {"spec": {"strategy": strategy}}
+    assert count_ended_first(DEPLOYMENT, body) == count
+    assert count_ended_first(replace(DEPLOYMENT, group="other.dev"), body) == 0
+    change = replace(surge(0)[1], ends_first=count)
+    assert find_downtime(spec(replicas, 1), spec(replicas, 1), How.IN_PLACE, (change,)) is downtime
 
 
 # ---- what applying a file leaves ----
