@@ -106,18 +106,26 @@ def install(folder: Path, name: str, source: str, group: str = "policies") -> No
     (info / "entry_points.txt").write_text(f"[kubeairunway.{group}]\n{name} = {module}\n")
 
 
+PROGRAM = str(Path(sys.executable).with_name("kubeairunway"))
+
+
+def make_environment(plane: ControlPlane, folder: Path) -> dict[str, str]:
+    """The packages of a folder, and of ours none but those."""
+    env = {**os.environ, **plane.env(), "PYTHONPATH": str(folder)}
+    env["KUBEAIRUNWAY_POLICY_SETTINGS"] = str(folder / "settings.yaml")
+    env["KUBEAIRUNWAY_DISABLE_PROVIDERS"] = "dynamo,kaito,kuberay,vllm"
+    return env
+
+
 class Controller:
     """One controller process among the packages of a folder."""
 
     def __init__(self, plane: ControlPlane, folder: Path, *flags: str) -> None:
         self.log = folder / f"controller-{next(_numbers)}.log"
-        env = {**os.environ, **plane.env(), "PYTHONPATH": str(folder)}
-        env["KUBEAIRUNWAY_DISABLE_PROVIDERS"] = "dynamo,kaito,kuberay,vllm"
-        program = str(Path(sys.executable).with_name("kubeairunway"))
+        env = make_environment(plane, folder)
         base = ["controller", "--bind", "127.0.0.1:0", "--log-format", "json", "--leader-elect", "false"]
-        base += ["--policy-settings", str(folder / "settings.yaml")]
         with self.log.open("wb") as out:
-            self._popen = subprocess.Popen([program, *base, *flags], stdout=out, stderr=out, env=env)  # noqa: S603 - ours
+            self._popen = subprocess.Popen([PROGRAM, *base, *flags], stdout=out, stderr=out, env=env)  # noqa: S603 - ours
 
     def stop(self, *, kill: bool = False) -> None:
         if self._popen.poll() is None:
@@ -178,14 +186,24 @@ class Court:
     async def ready(self) -> None:
         await self.until(lambda: self.house.controller.ask("/readyz"), "the controller is ready", 30)
 
-    async def deploy(self, name: str, gpus: int = 1, *, model: str = "org/model", **spec: Any) -> None:
-        body = {
+    def make(self, name: str, gpus: int, **spec: Any) -> Json:
+        return {
             "apiVersion": "kubeairunway.ai/v1alpha1",
             "kind": "ModelDeployment",
             "metadata": {"name": name, "namespace": self.namespace},
-            "spec": {"model": {"id": model}, "resources": {"gpu": {"count": gpus}}, **spec},
+            "spec": {"model": {"id": "org/model"}, "resources": {"gpu": {"count": gpus}}, **spec},
         }
-        await self.client.create(MD, body)
+
+    async def deploy(self, name: str, gpus: int = 1, **spec: Any) -> None:
+        await self.client.create(MD, self.make(name, gpus, **spec))
+
+    def explain(self, name: str, gpus: int, *flags: str) -> tuple[int, str]:
+        """Exit code and text of `kubeairunway explain` for a deployment, with what the cluster has."""
+        command = [PROGRAM, "explain", "-f", "-", *(flags or ("--live",))]
+        env = make_environment(self.house.plane, self.house.folder)
+        text = json.dumps(self.make(name, gpus))
+        done = subprocess.run(command, env=env, input=text, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        return done.returncode, " ".join((done.stdout + done.stderr).split())
 
     async def find(self, resource: Resource, name: str) -> Json | None:
         try:

@@ -14,7 +14,7 @@ DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments")
 
 
 async def test_a_refusal_names_the_policy_and_nothing_is_created(court: Any) -> None:
-    await court.deploy("evil", model="evil/model")
+    await court.deploy("evil", model={"id": "evil/model"})
     status = await court.condition("evil", "Admitted", "PolicyRefused")
     text = "spec.model.id: policy allowed-models: model 'evil/model' may not run here; allowed are: org/*"
     assert (status["row"]["status"], status["row"]["message"]) == ("False", text)
@@ -168,7 +168,7 @@ async def test_what_runs_is_not_judged_again_when_the_rules_become_stricter(cour
     court.house.restart(settings={"allowed-models": {"models": ["other/*"]}, "gpu-quota": {"default": 1}}, kill=True)
     try:
         await court.ready()
-        await court.deploy("new", model="other/model")
+        await court.deploy("new", model={"id": "other/model"})
         await court.condition("new", "Admitted", "PolicyRefused")  # every deployment has had its pass by then
         after = await court.find(MD, "model")
         assert (after["status"], after["metadata"]["resourceVersion"]) == (
@@ -202,3 +202,17 @@ async def test_what_was_held_before_a_restart_is_held_after_it(court: Any) -> No
 
 async def _count(court: Any, number: int) -> bool:
     return len(await court.list_all(DEPLOYMENT)) == number
+
+
+async def test_explain_counts_what_the_cluster_has_already(court: Any) -> None:
+    await court.deploy("holds", 8)
+    await court.condition("holds", "Ready", "DeploymentReady")
+    code, text = await asyncio.to_thread(court.explain, "next", 3)
+    assert code == 1
+    assert "policy gpu-quota: 3 GPUs are too many" in text
+    assert "may hold 10, and 2 of them are left" in text
+    assert (await asyncio.to_thread(court.explain, "next", 2))[0] == 0
+    assert (await asyncio.to_thread(court.explain, "holds", 10))[0] == 0  # it would take the place of its own
+    code, text = await asyncio.to_thread(court.explain, "holds", 12, "--diff")
+    assert code == 1
+    assert "policy gpu-quota: 12 GPUs are too many" in text

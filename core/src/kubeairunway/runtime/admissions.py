@@ -43,6 +43,8 @@ class Admissions:
     ) -> None:
         """`wake(keys)` gives those that were refused another pass; `has_objects(uid)`: is anything there for one."""
         self._calls = calls
+        self.asked = bool(calls.asked)
+        """Whether there is any policy."""
         self._wake = wake
         self._has_objects = has_objects
         self._counting = calls.wants_peers
@@ -88,7 +90,7 @@ class Admissions:
 
     def take(self, deployment: Json, memory: Memory) -> Admission | None:
         """What the decision about a deployment needs; None if there is no policy to ask."""
-        if not self._calls.asked:
+        if not self.asked:
             return None
         meta = deployment["metadata"]
         granted = memory.granted[1] if memory.granted[0] == meta["uid"] else ""

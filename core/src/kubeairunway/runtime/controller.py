@@ -245,6 +245,8 @@ class Controller:
 
     async def _decide_in_turn(self, key: Key, view: View) -> Plan:
         """Decide, and keep what policies granted before another deployment of the namespace has its turn."""
+        if not self._admissions.asked:
+            return await self._decide(key, view)
         deployment = view.snapshot.deployment
         async with self._admissions.turn(key[0]):
             freed = self._admissions.freed(key[0])
