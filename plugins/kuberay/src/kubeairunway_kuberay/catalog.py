@@ -33,6 +33,8 @@ DISAGGREGATED = Engine(name="vllm", modes=("disaggregated",), carries=BOTH | {"s
 
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
 Version = Annotated[str, Field(pattern=r"^([0-9]+\.[0-9]+\.[0-9]+)?$")]
+LabelKey = Annotated[str, Field(max_length=253, pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
+LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$")]
 
 
 def _nothing() -> Mapping[str, str]:
@@ -57,7 +59,7 @@ class Head:
     """What the head pod asks for."""
     ray_start_params: Mapping[str, str] = field(default_factory=_nothing)
     """Flags of `ray start` on the head, without dashes, for example {"object-store-memory": "1000000000"}."""
-    node_selector: Mapping[str, str] = field(default_factory=_nothing)
+    node_selector: Mapping[LabelKey, LabelValue] = field(default_factory=_nothing)
     """Labels that the head's node must have; the deployment's nodeSelector is the workers' alone."""
 
 
