@@ -69,12 +69,16 @@ def test_words_that_change_again_and_again_wait_longer_each_time_until_they_are_
     assert patience.note(now + 61, deferred=True, written=False) == 2
 
 
-def test_a_fact_that_comes_first_takes_the_words_along_and_makes_nobody_wait_longer() -> None:
+def test_a_fact_takes_the_words_along_and_makes_an_end_of_restlessness() -> None:
     patience = Patience()
     assert patience.note(10, deferred=True, written=False) == 2
-    assert patience.note(11, deferred=False, written=True) is None
+    assert patience.note(12, deferred=False, written=True) is None
+    assert patience.note(13, deferred=True, written=False) == 4
+    assert patience.note(14, deferred=False, written=True) is None
     assert patience.holds(99)
-    assert patience.note(12, deferred=True, written=False) == 2
+    assert patience.note(15, deferred=True, written=False) == 2
+    assert patience.note(16, deferred=False, written=False) is None
+    assert patience.holds(99), "the words went back to what stands"
 
 
 async def test_a_backlog_leaves_room_in_the_queue_for_what_happens_meanwhile() -> None:

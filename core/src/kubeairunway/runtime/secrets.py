@@ -20,7 +20,7 @@ SECRETS: Final = Resource("", "v1", "Secret", "secrets")
 PATIENCE_SECONDS: Final = 1.0
 """A deployment that starts at once needs no look."""
 
-AGAIN_SECONDS: Final = 5.0
+AGAIN_SECONDS: Final = 2.0
 """How soon a Secret that was not there is looked for again; every time twice as long, up to the next one."""
 
 SLOWEST_SECONDS: Final = 60.0

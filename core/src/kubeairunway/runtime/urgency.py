@@ -72,7 +72,8 @@ class Patience:
         if deferred:
             self.until = self.until or now + min(PATIENCE_SECONDS * 2.0**self.times, LONGEST_SECONDS)
             return max(0.0, self.until - now)
-        if written and self.until is not None and now >= self.until:
-            self.times, self.last = self.times + 1, now
+        if written:
+            words = self.until is not None and now >= self.until
+            self.times, self.last = (self.times + 1, now) if words else (0, now)
         self.until = None
         return None
