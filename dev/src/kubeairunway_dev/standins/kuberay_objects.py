@@ -120,8 +120,6 @@ def suits(cluster: Json, config: Json) -> bool:
     """Return whether a cluster can become what a config says in place: groups may be scaled, and added at the end."""
     notes = cluster["metadata"].get("annotations", {})
     groups = int(notes.get(GROUP_COUNT, "0"))
-    if len(config.get("workerGroupSpecs", [])) < groups:
-        return False
     return bool(notes.get(SPEC_HASH) == hash_config(config, groups))
 
 
