@@ -54,6 +54,7 @@ PARALLEL: dict[str, tuple[dict[str, Any], int, str | None]] = {
     "pipelines": ({"args": {"pipeline-parallel-size": "2"}}, 4, None),
     "copies": ({"args": {"data-parallel-size": "2"}}, 4, None),
     "a value that looks like it": ({"args": {"note": "tp"}}, 4, "4"),
+    "a raw value that looks like it": ({"extraArgs": ["--note", "tp"]}, 4, "4"),
     "another flag": ({"args": {"tp-planner": "x"}}, 4, "4"),
 }
 

@@ -95,6 +95,14 @@ STATES: dict[str, tuple[Json, State, int, int, str]] = {
     "all pods that serve are old": (graph("successful", Frontend=F, Worker=row(4, 2, 2)), State.PROGRESSING, 0, 2, ""),
     "none is updated": (graph("successful", Frontend=F, Worker=row(2, 0, 2)), State.PROGRESSING, 0, 2, ""),
     "more are updated than there are": (graph("successful", Frontend=F, Worker=row(1, 5, 1)), State.RUNNING, 1, 1, ""),
+    "more serve than there are": (graph("pending", Frontend=F, Worker=row(2, 1, 3)), State.PROGRESSING, 1, 3, ""),
+    "a frontend that serves and is none of the new": (
+        graph("successful", Frontend=row(0, 0, 1), Worker=row(2)),
+        State.PROGRESSING,
+        2,
+        2,
+        "",
+    ),
     "surplus pods end": (graph("successful", Frontend=F, Worker=row(5)), State.RUNNING, 2, 5, ""),
     "an old worker beside the new": (
         {
