@@ -407,3 +407,21 @@ async def test_a_deployment_that_goes_takes_its_needs_along(below: Below) -> Non
         assert not causes._needs
         assert not causes._by_mark
         assert not causes._by_uid
+
+
+async def test_what_waits_for_gpus_once_more_soon_after_a_count_is_told_at_once(
+    below: Below, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets, "AGAIN_SECONDS", 0.1)
+    await below.node("node-a", 4)
+    async with below.stage.controller():
+        await below.start(secrets={"huggingFaceToken": "hf"})
+        await below.reads("SecretMissing")
+        await below.pod()
+        await below.api.put("secrets", {"metadata": {"name": "hf"}})
+        await below.reads("WaitingForGPU", "4 free in all")
+        await below.crash()
+        await below.reads("CrashLoop")
+        await below.pod()
+        await below.reads("WaitingForGPU", "4 free in all")
+        assert below.asked()["list", "nodes"] == 1

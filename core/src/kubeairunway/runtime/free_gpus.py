@@ -44,13 +44,12 @@ class FreeGpus:
 
     @property
     def pending(self) -> bool:
-        """Whether the first count since it is needed is under way."""
+        """Whether the first count of all is under way."""
         return self._task is not None and not self._counted
 
     def need(self, *, waiting: bool) -> None:
         """Count as long as something waits."""
         if waiting and self._task is None:
-            self._counted = False
             self._task = self._tasks.create_task(self._run(), name="free GPUs")
         elif not waiting and self._task is not None:
             self._task.cancel()

@@ -71,12 +71,21 @@ def test_a_node_with_enough_free_means_that_it_is_not_gpus_that_lack(make: Any) 
     assert "fits on no node, although big has 8 x nvidia.com/gpu free: 0/2 nodes" in message
 
 
-def test_a_count_from_before_the_pod_says_nothing_about_it(make: Any) -> None:
-    capacity = count_capacity([make.node("big", 8)], [], make.now - timedelta(hours=2))
-    assert told(make, capacity) == (
-        "WaitingForGPU",
-        "Pod 'llm-0' needs 8 x nvidia.com/gpu on one node: 0/2 nodes are available: 2 Insufficient nvidia.com/gpu",
-    )
+@pytest.mark.parametrize(
+    ("free", "seconds", "words"),
+    [
+        (8, 1, "on one node: 0/2 nodes"),
+        (8, 0, "although n has 8 x nvidia.com/gpu free"),
+        (8, -1, "although n has 8 x nvidia.com/gpu free"),
+        (4, 59, "the largest free is 4 of 4 on n"),
+        (4, 61, "on one node: 0/2 nodes"),
+    ],
+    ids=["enough, before", "enough, then", "enough, since", "too little, shortly before", "too little, long before"],
+)
+def test_what_was_free_before_the_pod_came_says_little_about_it(make: Any, free: int, seconds: int, words: str) -> None:
+    born = datetime.fromisoformat(make.born)
+    capacity = count_capacity([make.node("n", free)], [], born - timedelta(seconds=seconds))
+    assert words in told(make, capacity)[1]
 
 
 @pytest.mark.parametrize(

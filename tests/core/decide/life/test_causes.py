@@ -173,6 +173,16 @@ def test_while_evidence_is_first_looked_up_the_status_stays_as_it_is(waiting: An
     assert waiting.condition("Ready") == ("False", "CrashLoop"), "what is certain is said"
 
 
+def test_a_cause_that_is_over_does_not_stay_for_want_of_a_count(waiting: Any) -> None:
+    crash = {"containerStatuses": [{"name": "e", "state": {"terminated": {"exitCode": 3}}}], "phase": "Running"}
+    waiting.evidence = Evidence(pods=({**loading_pod(), "status": crash},))
+    waiting.step()
+    assert waiting.condition("Ready") == ("False", "CrashLoop")
+    waiting.evidence = Evidence(pods=(waiting_pod(),), pending=True)
+    waiting.step()
+    assert waiting.condition("Ready") == ("False", "WaitingForGPU")
+
+
 def test_while_evidence_is_first_looked_up_words_that_were_no_cause_do_not_stay(world: Any) -> None:
     world.step()
     world.evidence = Evidence(pending=True)

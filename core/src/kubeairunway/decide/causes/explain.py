@@ -10,8 +10,8 @@ from kubeairunway.decide.stages import carry_conditions
 from kubeairunway.model.reasons import ConditionType, Reason
 from kubeairunway.model.spec import Spec
 
-_UNSURE = frozenset({None, Reason.WAITING_FOR_GPU, Reason.UNSCHEDULABLE})
-"""Findings that evidence still to come may change: none at all, and those that a count of free GPUs goes into."""
+_COUNTED = frozenset({Reason.WAITING_FOR_GPU, Reason.UNSCHEDULABLE})
+"""Causes that a count of free GPUs goes into, or decides between."""
 
 
 def explain_wait(plan: Plan, snapshot: Snapshot, spec: Spec) -> Plan:
@@ -38,14 +38,15 @@ def _is_waiting(stage: Stage) -> bool:
 
 def _asks_for_capacity(cause: Cause, evidence: Evidence) -> bool:
     """Whether free GPUs go into the message, or decide whether it is GPUs that lack."""
-    return bool(evidence.pods) and cause.reason in {Reason.WAITING_FOR_GPU, Reason.UNSCHEDULABLE}
+    return bool(evidence.pods) and cause.reason in _COUNTED
 
 
 def _prefer_known(cause: Cause | None, evidence: Evidence, snapshot: Snapshot) -> Cause | None:
     """While evidence is first looked up, what the status says already stands: a restart changes nothing."""
-    if not evidence.pending or (cause.reason if cause else None) not in _UNSURE:
+    if not evidence.pending:
         return cause
     shown = next(iter(carry_conditions(snapshot.deployment, {ConditionType.READY})), None)
     if shown is None or shown.status != "False" or shown.reason not in CAUSES or shown.reason == Reason.UPSTREAM_ERROR:
         return cause
-    return Cause(Reason(shown.reason), shown.message)
+    known = Cause(Reason(shown.reason), shown.message)
+    return known if cause is None or {cause.reason, known.reason} <= _COUNTED else cause

@@ -33,6 +33,11 @@ IMAGE_REASONS = frozenset(
 START_REASONS = frozenset({"CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun"})
 CONFIG_REASON = "CreateContainerConfigError"
 OUT_OF_MEMORY = "OOMKilled"
+NO_TIME = timedelta(0)
+COUNT_AGE = timedelta(seconds=60)
+"""How long before a pod a count may be that finds too little free. One that finds enough must be from after the pod:
+others have taken it since, or the pod would not wait."""
+
 MOUNT_AGE = timedelta(minutes=5)
 """How long a mount's warning holds without being repeated: kubelet repeats it every two minutes or so."""
 
@@ -80,19 +85,23 @@ def judge_scheduling(
     resource = next((name for name in asked if lacks_resource(message, name)), "")
     if not resource:
         return Cause(Reason.UNSCHEDULABLE, f"fits on no node: {words}")
-    if capacity is None or not _is_about(capacity, pod):
+    age = _find_age(capacity, pod)
+    nodes = find_nodes(capacity, resource, pod) if capacity is not None else ()
+    enough = bool(nodes) and nodes[0].free >= asked[resource]
+    if age is None or age > (NO_TIME if enough else COUNT_AGE):
         return Cause(Reason.WAITING_FOR_GPU, f"needs {asked[resource]} x {resource} on one node: {words}")
-    nodes = find_nodes(capacity, resource, pod)
-    if nodes and nodes[0].free >= asked[resource]:
+    if enough:
         text = f"fits on no node, although {nodes[0].node} has {nodes[0].free} x {resource} free: {words}"
         return Cause(Reason.UNSCHEDULABLE, text)
     return Cause(Reason.WAITING_FOR_GPU, f"{describe_need(asked[resource], resource, nodes)}: {words}")
 
 
-def _is_about(capacity: Capacity, pod: Mapping[str, Any]) -> bool:
-    """Whether a count was made while the pod was waiting already: what was free before it came says nothing."""
-    since = parse_time(read_text(pod, "metadata.creationTimestamp"))
-    return since is None or capacity.at >= since
+def _find_age(capacity: Capacity | None, pod: Mapping[str, Any]) -> timedelta | None:
+    """How long before a pod was made a count was; not at all if it was made since, None if there is none."""
+    if capacity is None:
+        return None
+    born = parse_time(read_text(pod, "metadata.creationTimestamp"))
+    return max(born - capacity.at, NO_TIME) if born is not None else NO_TIME
 
 
 # ---- on a node ----
