@@ -66,16 +66,16 @@ def test_once_shows_each_provider_running_and_what_waits_with_its_reason(
         assert list_phases(done.stdout, name) == ["Pending", "Deploying", "Running"], done.stdout
     assert list_phases(done.stdout, "qwen-vllm") == ["Deploying", "Running"]
     assert "Running" not in list_phases(done.stdout, "qwen-huge")
-    table = done.stdout.rpartition("NAME")[2].splitlines()[1:]
-    rows = {line.split()[0]: line.split() for line in table if line}
-    assert {name: row[1:5] for name, row in rows.items()} == {
-        "qwen-kaito": ["kaito", "InferenceSet", "Running", "2/2"],
-        "qwen-dynamo": ["dynamo", "DynamoGraphDeployment", "Running", "1/1"],
-        "qwen-kuberay": ["kuberay", "RayService", "Running", "1/1"],
-        "qwen-vllm": ["vllm", "Deployment", "Running", "1/1"],
-        "qwen-huge": [rows["qwen-huge"][1], rows["qwen-huge"][2], "Deploying", "0/1"],
-    }
-    assert "gpu" in " ".join(rows["qwen-huge"][6:]).lower()
+    table, _, words = done.stdout.rpartition("NAME")[2].partition("\n\n")
+    rows = [line.split() for line in table.splitlines()[1:]]
+    assert [row[:5] + row[6:] for row in rows] == [
+        ["qwen-kaito", "kaito", "InferenceSet", "Running", "2/2", "DeploymentReady"],
+        ["qwen-dynamo", "dynamo", "DynamoGraphDeployment", "Running", "1/1", "DeploymentReady"],
+        ["qwen-kuberay", "kuberay", "RayService", "Running", "1/1", "DeploymentReady"],
+        ["qwen-vllm", "vllm", "Deployment", "Running", "1/1", "DeploymentReady"],
+        ["qwen-huge", "vllm", "Deployment", "Deploying", "0/1", "WaitingForGPU"],
+    ]
+    assert re.search(r"qwen-huge: .*16 x nvidia.com/gpu.*free", words)
     assert list(tmp_path.iterdir()) == []
     assert list_processes_in(tmp_path) == []
 

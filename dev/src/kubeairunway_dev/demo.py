@@ -47,7 +47,10 @@ WATCH_SECONDS = 1
 LOG_LINES = 30
 LONGEST_MESSAGE = 100
 
-COLUMNS = ("NAME", "PROVIDER", "KIND", "PHASE", "READY", "GPUS", "SAYS")
+WAITING = "WaitingForGPU"
+"""The reason of Ready=False for which there are not enough GPUs."""
+
+COLUMNS = ("NAME", "PROVIDER", "KIND", "PHASE", "READY", "GPUS", "REASON")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -200,8 +203,7 @@ def is_shown(sample: Sample, deployment: dict[str, Any]) -> bool:
     status = deployment.get("status", {})
     if not sample.waits:
         return bool(status.get("phase") == "Running")
-    reason, message = read_ready(deployment)
-    return status.get("phase") != "Running" and "gpu" in f"{reason} {message}".lower()
+    return status.get("phase") != "Running" and read_ready(deployment)[0] == WAITING
 
 
 def read_ready(deployment: dict[str, Any]) -> tuple[str, str]:
@@ -260,7 +262,7 @@ def shorten(text: str) -> str:
 
 
 def make_table(samples: list[Sample], deployments: dict[str, Any]) -> str:
-    """Return the samples as they are, a line each; what runs has nothing to say."""
+    """Return the samples as they are, a line each, and below them what those say that do not run."""
     rows = [COLUMNS]
     for sample in samples:
         item = deployments[f"default/{sample.name}"]
@@ -274,14 +276,14 @@ def make_table(samples: list[Sample], deployments: dict[str, Any]) -> str:
                 status["phase"],
                 f"{replicas.get('ready', 0)}/{replicas.get('desired', 0)}",
                 str(sample.gpus * sample.replicas),
-                ": ".join(filter(None, read_ready(item))) if sample.waits else "",
+                read_ready(item)[0],
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS) - 1)]
-    return "\n".join(
-        "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
-        for row in rows
-    )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    waiting = (sample.name for sample in samples if sample.waits)
+    words = [f"\n{name}: {read_ready(deployments[f'default/{name}'])[1]}" for name in waiting]
+    return "\n".join([*lines, *words])
 
 
 def describe_access(cluster: ControlPlane, log: Path, name: str) -> str:

@@ -92,6 +92,7 @@ class Cluster:
         crds = [name for name in applied if name.startswith("customresourcedefinition")]
         if crds:
             self._await_established(crds)
+            self._await_discovery(crds)
 
     def _await_established(self, crds: Sequence[str]) -> None:
         wait = ("wait", "--for=condition=Established", f"--timeout={CRD_SECONDS}s", *crds)
@@ -100,6 +101,21 @@ class Cluster:
         while "accessor error" in self.kubectl(*wait, check=False).stderr and time.monotonic() < deadline:
             time.sleep(0.05)
         self.kubectl(*wait)
+
+    def _await_discovery(self, crds: Sequence[str]) -> None:
+        """Wait until discovery lists every version, which on a busy machine is later than "established"."""
+        listing = self.get(*crds)
+        wanted = {
+            f"{crd['spec']['group']}/{version['name']}"
+            for crd in listing.get("items", [listing])
+            for version in crd["spec"]["versions"]
+            if version["served"]
+        }
+        deadline = time.monotonic() + CRD_SECONDS
+        while missing := wanted - set(self.kubectl("api-versions").stdout.split()):
+            if time.monotonic() > deadline:
+                raise KubectlError(f"not served after {CRD_SECONDS} s: {', '.join(sorted(missing))}")
+            time.sleep(0.05)
 
     def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
         """Return a kubeconfig that acts as a service account, made if missing, with a freshly minted token."""
