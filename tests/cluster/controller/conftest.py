@@ -120,7 +120,12 @@ class Controller(Process):
 
 
 class Lab:
-    """A namespace of a control plane, a client, and the programs that were started for one test."""
+    """A namespace of a control plane, a client, and the programs that were started for one test.
+
+    `without` names provider packages that its controllers do not load: tests of the controller need one, KAITO.
+    """
+
+    without: str = "dynamo,kuberay,vllm"
 
     def __init__(self, plane: Cluster, kubeconfig: Path, client: Client, directory: Path) -> None:
         self.plane = plane
@@ -158,7 +163,8 @@ class Lab:
         """Start a controller for this test's namespace, with a Lease of its own; of another program, if need be."""
         number = len(self.processes)
         lease = ["--lease-name", self.namespace]
-        words = ["--namespaces", self.namespace, *lease, *flags]
+        off = ["--disable-providers", self.without] if self.without else []
+        words = ["--namespaces", self.namespace, *lease, *off, *flags]
         process = Controller([*program], words, self._directory / f"{number}.log", self.kubeconfig)
         self.processes.append(process)
         if ready:

@@ -179,9 +179,9 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         rules.write_text(read_rules())
         started.kubectl("apply", "-f", str(rules))
         account = started.service_account_kubeconfig(SYSTEM, ACCOUNT)
-        limit = ["--deletion-limit", "4", "--bind", "127.0.0.1:0"]
+        flags = ["--deletion-limit", "4", "--bind", "127.0.0.1:0", "--disable-providers", "dynamo,kuberay,vllm"]
         started.start_beside("kaito", [sys.executable, "-m", "kubeairunway_dev.standins.kaito", "--delay", "0.2"])
-        started.start_beside("controller", [str(PROGRAM), "controller", "--kubeconfig", str(account), *limit])
+        started.start_beside("controller", [str(PROGRAM), "controller", "--kubeconfig", str(account), *flags])
         yield started
         started.check()
 

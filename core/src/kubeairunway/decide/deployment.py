@@ -269,7 +269,7 @@ class _Decider:
             conditions=(*choice_conditions(decision, every), *rollout.conditions),
             fields={**choice_fields(decision, self._snapshot.deployment), "objects": _list_others(objects)},
             provider={**choice_provider(decision, rollout.identity), **self._grant_gpus(request)},
-            resource={} if rollout.replaced else _describe_resource(objects),
+            resource=self._recall_resource(rollout) if rollout.replaced else _describe_resource(objects),
             recorded=rollout.recorded,
             report=None if rollout.replaced else reported.report,
             proved=reported.proved and rollout.current,
@@ -279,6 +279,13 @@ class _Decider:
             serving_on=rollout.serving_on,
             **desired_replicas(request.spec),
         )
+
+    def _recall_resource(self, rollout: Rollout) -> dict[str, str]:
+        """What goes, of the same identity: the choice that was made for it stays, whoever is ready when it is gone."""
+        recorded = self._recorded
+        if not recorded.kind or recorded.identity != rollout.identity:
+            return {}
+        return {"apiVersion": recorded.api_version, "resourceKind": recorded.kind, "resourceName": recorded.name}
 
     def _grant_gpus(self, request: Request) -> dict[str, int]:
         """What a status has on record for the policies of other deployments."""

@@ -59,10 +59,12 @@ def plan_rollout(
     if conflict is not None:
         return _plan_conflict(snapshot, conflict, primary, identity)
     known = recorded.identity == identity and bool(recorded.kind)
-    changes = tuple(_find_lost(snapshot, change, known=known) for change in changes)
+    if not _is_made_anew(snapshot):
+        changes = tuple(_find_lost(snapshot, change, known=known) for change in changes)
     primary = next(change for change in changes if change.rendered.primary)
     exists = primary.live is not None
     contested = next(_contested(changes, snapshot.now), None)
+    missed = next(_contested(filter(_is_missed, changes), snapshot.now), None)
     namespace = snapshot.deployment["metadata"]["namespace"]
     obsolete = plan_obsolete(snapshot.owned, changes) if settled and primary.need is Need.NOTHING else ()
     return Rollout(
@@ -70,10 +72,10 @@ def plan_rollout(
         steps=(*plan_steps(changes, namespace), *obsolete),
         events=tuple(drift_events(changes)),
         conditions=(contested,) if contested else (),
-        blocked=ready(Reason.DRIFT_CONTESTED, contested.message) if contested and not exists else None,
+        blocked=ready(Reason.DRIFT_CONTESTED, missed.message) if missed else None,
         exists=exists,
         recorded=exists or known,
-        current=exists and primary.need in {Need.NOTHING, Need.WAIT, Need.REPAIR},
+        current=exists and (primary.need is Need.NOTHING or (primary.need in _DRIFTED and not _is_missed(primary))),
         after=min((change.wait for change in changes if change.wait), default=None),
     )
 
@@ -207,12 +209,30 @@ def _find_lost(snapshot: Snapshot, change: Change, *, known: bool) -> Change:
     return mark_lost(change, repairs, snapshot.now)
 
 
+def _is_made_anew(snapshot: Snapshot) -> bool:
+    """Whether the primary is missing because it is being made anew: nobody took it away."""
+    shown = carry_conditions(snapshot.deployment, {ConditionType.READY})
+    return any(condition.reason in {Reason.RECREATING, Reason.DELETION_STUCK} for condition in shown)
+
+
 def _was_recorded(snapshot: Snapshot, change: Change, *, known: bool) -> bool:
     rendered = change.rendered
     if rendered.primary:
         return known
     rows = (snapshot.deployment.get("status") or {}).get("objects") or ()
     return known and {"apiVersion": rendered.api_version, "kind": rendered.kind.name, "name": rendered.name} in rows
+
+
+_DRIFTED = frozenset({Need.WAIT, Need.REPAIR})
+
+
+def _is_missed(change: Change) -> bool:
+    """Whether drift keeps the deployment from being what was asked for: an object is gone, or the primary is another.
+
+    Labels and annotations that somebody changed serve nobody worse meanwhile.
+    """
+    spoilt = change.rendered.primary and any(not path.startswith("metadata.") for path in change.paths)
+    return change.need in _DRIFTED and (change.lost or spoilt)
 
 
 def _contested(changes: Iterable[Change], now: datetime) -> Iterator[Condition]:

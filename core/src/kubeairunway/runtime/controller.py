@@ -16,7 +16,7 @@ from kubeairunway.decide.plan import Memory, Plan
 from kubeairunway.errors import KubeError, NotLeaderError
 from kubeairunway.kube.backoff import Backoff
 from kubeairunway.kube.workqueue import WorkQueue
-from kubeairunway.model.reasons import Reason
+from kubeairunway.model.reasons import EventReason, Reason
 from kubeairunway.objects.resources import Json, Resource
 from kubeairunway.runtime.backlog import Backlog
 from kubeairunway.runtime.execute import Executor, Result, StaleError
@@ -345,6 +345,8 @@ class Controller:
             level = logging.INFO if note.type == "Normal" else logging.WARNING
             log.log(level, "%s: %s", name, note.message, extra={"deployment": name, "reason": str(note.reason)})
         provider = self._known(plan.provider or current_provider(deployment))
+        if any(note.reason == EventReason.FINALIZER_TIMEOUT for note in result.conclusion.events):
+            self._telemetry.gave_up(provider)
         for outcome in result.outcomes:
             if outcome.error:
                 self._telemetry.failed(provider, outcome.error)

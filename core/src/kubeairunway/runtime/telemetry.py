@@ -80,6 +80,7 @@ class Telemetry:
         self._passes = time("reconciliation_duration_seconds", "Duration of a pass.", ("provider",))
         self._errors = count("reconciliation_errors", "Passes or writes that failed.", ("provider", "error_type"))
         self._repairs = count("drift_repaired", "Objects brought back to what was asked for.", ("provider", "kind"))
+        self._timeouts = count("finalizer_timeouts", "Deletions that upstream held beyond the limit.", ("provider",))
         self._requests = count("api_requests", "Requests to the API server.", ("verb", "resource", "code"))
         self._latency = time("api_request_duration_seconds", "Duration of API requests.", ("verb",))
         self._watches = count("watches_opened", "Watches opened: one each, more when they restart.", ("resource",))
@@ -105,6 +106,10 @@ class Telemetry:
     def repaired(self, provider: str, kind: str) -> None:
         """Drift was undone."""
         self._repairs.labels(provider, kind).inc()
+
+    def gave_up(self, provider: str) -> None:
+        """A deployment went although its primary had not."""
+        self._timeouts.labels(provider).inc()
 
     def requested(self, verb: str, resource: Resource | None, status: int, seconds: float) -> None:
         """An API request was answered; status 0: it was not. A client's `observe`."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
 ROOT = Path(__file__).parents[4]
-STANDINS = ("kaito",)
+STANDINS = ("kaito", "dynamo", "kuberay")
 DELAY = 0.2
 """Seconds that a stand-in takes from one step to the next."""
 
@@ -39,7 +39,7 @@ class Case:
     provider: str
     primary: Resource
     spec: Json = field(default_factory=dict)
-    in_place: tuple[Json, str, Any]
+    in_place: tuple[Json, str, str | int]
     anew: tuple[Json, ...] = ()
     beside: tuple[Json, ...] = ()
     refused: Json
@@ -54,6 +54,8 @@ class Case:
 WORKSPACE = Resource("kaito.sh", "v1beta1", "Workspace", "workspaces")
 INFERENCE_SET = Resource("kaito.sh", "v1beta1", "InferenceSet", "inferencesets")
 DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments")
+GRAPH = Resource("nvidia.com", "v1beta1", "DynamoGraphDeployment", "dynamographdeployments")
+RAY_SERVICE = Resource("ray.io", "v1", "RayService", "rayservices")
 SECRET = Resource("", "v1", "Secret", "secrets")
 
 CONTEXT = {"engine": {"contextLength": 4096}}
@@ -90,6 +92,22 @@ CASES = (
         beside=(CONTEXT, TOLERATE, {"env": [{"name": "A", "value": "b"}]}),
         refused={"podTemplate": {"metadata": {"labels": {"vllm.kubeairunway.ai/deployment": "mine"}}}},
     ),
+    Case(
+        name="dynamo-graph",
+        provider="dynamo",
+        primary=GRAPH,
+        in_place=({"scaling": {"replicas": 2}}, "spec.components.1.replicas", 2),
+        beside=(CONTEXT, TOLERATE, {"env": [{"name": "A", "value": "b"}]}),
+        refused={"podTemplate": {"metadata": {"labels": {"nvidia.com/dynamo-component": "mine"}}}},
+    ),
+    Case(
+        name="ray-service",
+        provider="kuberay",
+        primary=RAY_SERVICE,
+        in_place=(CONTEXT, "spec.serveConfigV2", '"max_model_len": 4096'),
+        beside=(TOLERATE, {"env": [{"name": "A", "value": "b"}]}),
+        refused={"engine": {"extraArgs": ["--seed=7"]}},
+    ),
 )
 
 
@@ -109,6 +127,12 @@ def dig(obj: Json, path: str) -> Any:
         else:
             value = value.get(step) if isinstance(value, dict) else None
     return value
+
+
+def has(obj: Json, path: str, value: str | int) -> bool:
+    """Whether the value at a path is this one, or a text with this one in it."""
+    found = dig(obj, path)
+    return bool(found == value) or (isinstance(found, str) and str(value) in found)
 
 
 class Life:
@@ -246,6 +270,7 @@ def account(plane: ControlPlane, kinds: Any) -> Path:
 @pytest.fixture
 def life(lab: Any, kinds: Any) -> Life:
     """All providers in a namespace of its own; the test starts the controller."""
+    lab.without = ""
     return Life(lab, kinds, installed())
 
 

@@ -53,6 +53,7 @@ async def test_crds_may_come_last_go_and_come_back(
 ) -> None:
     with ControlPlane(scheduler=False, crds=[root / "crds"]) as plane:
         lab = await own_lab(plane)
+        lab.without = ""
         await lab.controller()
         life = words.Life(lab, kinds, tuple(case for case in words.installed() if "." in case.primary.group))
 

@@ -44,6 +44,7 @@ async def test_an_api_server_that_restarts_in_a_burst_finds_everything_true(
     with ControlPlane(scheduler=False, audit=True, crds=[root / "crds", CRDS]) as plane:
         words.start_standins(plane)
         lab = await own_lab(plane)
+        lab.without = ""
         cases = tuple(case for case in words.installed() if "." in case.primary.group)
         life = words.Life(lab, kinds, cases)
         controller = await lab.controller(*LEASE)
