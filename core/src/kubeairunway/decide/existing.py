@@ -134,12 +134,14 @@ def _object_name(obj: Mapping[str, Any]) -> str:
 
 
 def is_proved(report: Report, primary: Primary, snapshot: Snapshot) -> bool:
-    """Whether what upstream reports is about the object as it stands.
+    """Whether what upstream reports is about the object as it stands, and that one is to stay.
 
     Its very generation proves it: 0 is "not yet", and a greater one is of no revision that there is. Upstream that
     never says one proves it by a status that differs from the one that stood when we sent this revision: the
     annotation knows that one, and memory the one in the answer.
     """
+    if primary.deleting_since:
+        return False
     if report.generation is not None:
         return 0 < report.generation == int(primary.obj["metadata"].get("generation") or 0)
     now = digest(primary.obj.get("status") or {})
