@@ -215,6 +215,10 @@ DECLARATIONS: dict[str, tuple[Callable[[], object], str]] = {
         declare(kinds=(Kind(group="things.dev", name="Thing", versions=("v1",), recreate=("/spec",)),)),
         "kinds[0].recreate has '/spec'; use dotted paths",
     ),
+    "restart path": (
+        declare(kinds=(Kind(group="things.dev", name="Thing", versions=("v1",), restart=("spec[].a.[]",)),)),
+        "kinds[0].restart has 'spec[].a.[]'; use dotted paths",
+    ),
     "surge replicas": (
         declare(kinds=(Kind(group="things.dev", name="Thing", versions=("v1",), surge=("spec",), surge_replicas=-1),)),
         "kinds[0].surge_replicas is -1; use an integer from 0 to 32",

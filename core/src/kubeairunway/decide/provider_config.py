@@ -207,6 +207,8 @@ def _declared_kind(kind: Kind) -> Json:
     if kind.surge:
         row["surge"] = list(kind.surge)
         row["surgeReplicas"] = kind.surge_replicas
+    if kind.restart:
+        row["restart"] = list(kind.restart)
     return row
 
 

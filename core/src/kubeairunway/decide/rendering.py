@@ -1,5 +1,6 @@
 """From a provider's Rendering to complete objects: names, labels, owner, and the marks that later passes read."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -123,9 +124,33 @@ def fixed_fields(kind: Kind, body: Mapping[str, Any]) -> dict[str, str]:
     return {path: digest(value_at(body, path))[:12] for path in kind.recreate}
 
 
-def value_at(obj: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - JSON of any shape
-    """The value at a dotted path; None where a step is missing."""
-    value: Any = obj
-    for step in path.split("."):
-        value = value.get(step) if isinstance(value, Mapping) else None
+def value_at(obj: Any, path: str) -> Any:  # noqa: ANN401 - JSON of any shape
+    """The value at a dotted path; None where a step is missing.
+
+    `[]` after a step stands for all items of a list (by name, else by place) or values of a map: then the value has
+    what each of them has at the rest of the path, or is None where none has anything. A text that is JSON is looked
+    into where the path goes on.
+    """
+    step, _, rest = path.partition(".")
+    name = step.removesuffix("[]")
+    whole = _read_json(obj)
+    value = whole.get(name) if isinstance(whole, Mapping) else None
+    if name == step:
+        return value_at(value, rest) if rest else value
+    items = _name_items(_read_json(value)).items()
+    found = {key: value_at(item, rest) if rest else item for key, item in items}
+    return {key: item for key, item in found.items() if item is not None} or None
+
+
+def _read_json(value: Any) -> Any:  # noqa: ANN401 - JSON of any shape
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        with contextlib.suppress(orjson.JSONDecodeError):
+            return orjson.loads(value)
     return value
+
+
+def _name_items(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON of any shape
+    if isinstance(value, Mapping):
+        return value
+    items = enumerate(value) if isinstance(value, list | tuple) else ()
+    return {str(item.get("name", place)) if isinstance(item, Mapping) else str(place): item for place, item in items}

@@ -53,7 +53,7 @@ class ObjectChange:
     """What becomes of one rendered object; `paths` has what changes in it, `why` the reason why it cannot stay.
 
     `surge` has those of the paths whose change makes upstream run old and new side by side, with `surge_replicas` more
-    than asked for. `ends_first`: so many old replicas end before new ones start, and then there is no surge.
+    than asked for. `ends_first`: so many old replicas end before their successors start, and there is no surge.
     """
 
     action: Action

@@ -16,6 +16,7 @@ from kubeairunway.objects.resources import Json
 from kubeairunway.plugin import Kind
 
 _Name = tuple[str, str, str]
+Paths = tuple[str, ...]
 
 
 def list_changes(snapshot: Snapshot, course: Course, sent: Iterable[Json]) -> tuple[ObjectChange, ...]:
@@ -61,13 +62,15 @@ def _delete(step: Step, number: int) -> ObjectChange:
 
 
 def _write(
-    step: Step, number: int, deleted: ObjectChange | None, differing: tuple[tuple[str, ...], tuple[str, ...]]
+    step: Step, number: int, deleted: ObjectChange | None, differing: tuple[Paths, Paths, Paths]
 ) -> ObjectChange:
-    paths, surge = differing
+    paths, surge, restart = differing
     if deleted is not None:
         return replace(deleted, action=Action.RECREATED, api_version=step.api_version, paths=paths)
     created = step.action is StepKind.CREATE
-    ends_first = 0 if created or not surge else count_ended_first(step.kind, step.body)
+    ends_first = 0
+    if not created and (surge or restart):
+        ends_first = count_ended_first(step.kind, step.body) if surge else 1
     return ObjectChange(
         action=Action.CREATED if created else Action.CHANGED,
         api_version=step.api_version,
@@ -98,16 +101,19 @@ def count_ended_first(kind: Kind, body: Mapping[str, Any]) -> int:
     return unavailable if isinstance(unavailable, int) else 1  # a share of them is at least one
 
 
-def _compare(step: Step, sent: Json | None, live: Json | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Paths that differ, and those of them that are declared as surge."""
-    new = _without_marks(step.body)
+def _compare(step: Step, sent: Json | None, live: Json | None) -> tuple[Paths, Paths, Paths]:
+    """Paths that differ, and which of those that the kind declares: as surge, as restart."""
+    new, old = _without_marks(step.body), _without_marks(live or {} if sent is None else sent)
     if sent is None:
-        old = _without_marks(live or {})
         paths = tuple(find_differences(new, old))
-        return paths, tuple(path for path in step.kind.surge if not contains(value_at(old, path), value_at(new, path)))
-    old = _without_marks(sent)
-    paths = tuple(dict.fromkeys((*find_differences(new, old), *find_differences(old, new))))
-    return paths, tuple(path for path in step.kind.surge if value_at(old, path) != value_at(new, path))
+    else:
+        paths = tuple(dict.fromkeys((*find_differences(new, old), *find_differences(old, new))))
+
+    def differs(path: str) -> bool:
+        before, after = value_at(old, path), value_at(new, path)
+        return not contains(before, after) if sent is None else before != after
+
+    return paths, tuple(filter(differs, step.kind.surge)), tuple(filter(differs, step.kind.restart))
 
 
 def _without_marks(body: Mapping[str, Any]) -> Json:

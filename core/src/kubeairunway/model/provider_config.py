@@ -73,6 +73,9 @@ class DeclaredKind(Model):
     surge_replicas: Annotated[int, Field(ge=0, le=32)] | None = Field(
         None, description="Replicas beside those asked for while they do; 0 is a whole second set."
     )
+    restart: Annotated[tuple[FieldPath, ...], Field(max_length=64)] = Field(
+        (), description="Paths whose change makes upstream end replicas one after the other and start them anew."
+    )
     max_name: Annotated[int, Field(ge=1, le=253)] | None = Field(None, description="Longest name, in characters.")
     optional: bool = Field(False, description="The provider is ready without it.")
 

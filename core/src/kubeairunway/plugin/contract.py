@@ -28,10 +28,11 @@ def _nothing() -> Mapping[Any, Any]:
 class Kind:
     """A kind the provider renders; the core watches, applies and deletes its objects.
 
-    `versions` is best first: the first one served is used; offline, the first. `recreate` and `surge` are dotted
-    paths of the rendered object ("spec.model", "resource.count") whose change upstream refuses (or takes and does
-    not roll out), or answers by running old and new side by side; `surge_replicas` is how many replicas more than
-    asked for run meanwhile, 0 for a whole second set.
+    `versions` is best first: the first one served is used; offline, the first. `recreate`, `surge` and `restart` are
+    dotted paths of the rendered object ("spec.model", "spec.workers[].image") whose change upstream refuses (or takes
+    and does not roll out), answers by running old and new side by side, or by ending replicas one after the other, each
+    before its successor starts. `surge_replicas` is how many replicas more than asked for run during a surge, 0 for a
+    whole second set.
     """
 
     group: str  # "" is Kubernetes' core group
@@ -40,6 +41,7 @@ class Kind:
     recreate: tuple[str, ...] = ()
     surge: tuple[str, ...] = ()
     surge_replicas: int = 0
+    restart: tuple[str, ...] = ()
     max_name: int = 63  # longest object name upstream bears; the core refuses longer ones
     optional: bool = False  # the provider is ready without it
 

@@ -20,7 +20,7 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _GROUP = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*)?")
 _KIND = re.compile(r"[A-Z][A-Za-z0-9]{0,62}")
 _VERSION = re.compile(r"v[1-9][0-9]*((alpha|beta)[1-9][0-9]*)?")
-_PATH = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
+_PATH = re.compile(r"[A-Za-z_][\w-]*(\[\])?(\.[A-Za-z_][\w-]*(\[\])?)*")
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?")
 
 
@@ -82,7 +82,7 @@ def _check_lengths(provider: Provider) -> Iterator[str]:
             if isinstance(kind, Kind):
                 place = f"{field}[{index}]"
                 lengths += [(f"{place}.versions", kind.versions, 16)]
-                lengths += [(f"{place}.recreate", kind.recreate, 64), (f"{place}.surge", kind.surge, 64)]
+                lengths += [(f"{place}.{name}", getattr(kind, name), 64) for name in ("recreate", "surge", "restart")]
     for place, value, limit in lengths:
         if isinstance(value, Sized) and len(value) > limit:
             yield f"{place} is {len(value)} long; at most {limit} are possible"
@@ -124,7 +124,7 @@ def _check_kind(place: str, kind: Kind) -> Iterator[str]:
                 yield f'{place}.versions has {version!r}; use API versions such as "v1" or "v1beta2"'
         if len(set(kind.versions)) < len(kind.versions):
             yield f"{place}.versions is {kind.versions!r}; list each version once"
-    for field, paths in (("recreate", kind.recreate), ("surge", kind.surge)):
+    for field, paths in (("recreate", kind.recreate), ("surge", kind.surge), ("restart", kind.restart)):
         yield from _check_paths(f"{place}.{field}", paths)
     if not _is_int(kind.max_name) or not 1 <= kind.max_name <= MAX_NAME:
         yield f"{place}.max_name is {kind.max_name!r}; use an integer from 1 to {MAX_NAME}"

@@ -171,13 +171,14 @@ def _find_endpoint(subject: Subject, case: Case, base: OfflineDecision) -> str:
 
 
 def _describe_kinds(provider: Provider) -> Iterator[str]:
-    yield "| kind | versions, best first | longest name | `recreate` | `surge` |"
-    yield "|---|---|---|---|---|"
+    yield "| kind | versions, best first | longest name | `recreate` | `surge` | `restart` |"
+    yield "|---|---|---|---|---|---|"
     for kind in provider.kinds:
         optional = ", optional" if kind.optional else ""
         versions = ", ".join(f"`{kind.group}/{version}`" if kind.group else f"`{version}`" for version in kind.versions)
         surge = f"{_spell_paths(kind.surge)} ({_spell_extra(kind)})" if kind.surge else ""
-        yield f"| {kind.name}{optional} | {versions} | {kind.max_name} | {_spell_paths(kind.recreate)} | {surge} |"
+        paths = f"{_spell_paths(kind.recreate)} | {surge} | {_spell_paths(kind.restart)}"
+        yield f"| {kind.name}{optional} | {versions} | {kind.max_name} | {paths} |"
     yield ""
     if provider.children:
         below = ", ".join(kind.name for kind in provider.children)

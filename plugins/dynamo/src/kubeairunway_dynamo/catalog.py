@@ -26,6 +26,8 @@ GRAPH = Kind(
     name="DynamoGraphDeployment",
     versions=(BETA, ALPHA),
     recreate=("spec.backendFramework",),  # the webhook refuses a change, as of the set of components
+    # Without Grove new workers start beside the old ones; with it pod by pod, which takes no more than that.
+    surge=("spec.components[].podTemplate",),
     max_name=GROVE_NAME - len(FRONTEND),
 )
 CLAIM = Kind(group="", name="PersistentVolumeClaim", versions=("v1",), max_name=253)

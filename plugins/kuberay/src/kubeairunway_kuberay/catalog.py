@@ -19,6 +19,12 @@ RAY_SERVICE = Kind(
     # KubeRay makes a new RayCluster beside the old one. The head's annotation follows every such change; what scales
     # is in workerGroupSpecs and leaves the clusters as they are.
     surge=("spec.rayClusterConfig.headGroupSpec",),
+    # Serve replaces the replicas of a model whose configuration changed; another number of them replaces none.
+    restart=tuple(
+        f"spec.serveConfigV2.applications[].args.{model}.{part}"
+        for model in ("llm_configs[]", "prefill_config", "decode_config")
+        for part in ("engine_kwargs", "model_loading_config")
+    ),
     max_name=47,  # upstream's validation: RayCluster names of 53, less what it appends
 )
 RAY_CLUSTER = Kind(group="ray.io", name="RayCluster", versions=("v1",))
