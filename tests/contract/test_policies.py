@@ -276,15 +276,19 @@ def test_a_policy_that_froze_the_process_starts_quarantined_and_a_provider_of_it
     notes = CrashNotes.open(tmp_path)
     assert notes is not None
     try:
-        notes.reserve(1)
+        notes.reserve(9)  # and one of them is taken
         notes.slot("acme", "1").open("render", "team/other", 1.0)
         path = quarantine_file(tmp_path, "policy.strict")
         path.parent.mkdir()
         path.write_text("{}")
-        modules = {"lax": make_module("lax"), "strict": make_module()}
+        modules = {"lax": make_module("lax"), "strict": make_module(), "zeal": make_module("zeal")}
         policies = load(modules, crash_notes=(tmp_path, notes))
-        assert [package.state for package in policies.packages] == [LoadState.LOADED, LoadState.QUARANTINED]
+        loaded, quarantined = LoadState.LOADED, LoadState.QUARANTINED
+        assert [package.state for package in policies.packages] == [loaded, quarantined, loaded]
         assert str(path) in policies.packages[1].reason
-        assert policies.admit("lax", ask(), "acme") == ()
+        assert policies.admit("zeal", ask(), "acme") == ()
+        noted = (tmp_path / "calls").read_bytes()
+        assert len(noted) == 9 * 512  # never shorter: the providers' map would point to nothing
+        assert all(name in noted for name in (b"acme\x001\x00render", b"policy.lax\x00", b"policy.zeal\x00"))
     finally:
         notes.close()

@@ -53,12 +53,19 @@ class Bench:
 
 
 def deployment(
-    name: str, gpus: int = 4, *, uid: str = "", namespace: str = "team", finalizer: bool = False, **provider: Any
+    name: str,
+    gpus: int = 4,
+    *,
+    uid: str = "",
+    namespace: str = "team",
+    finalizer: bool = False,
+    model: str = "a/b",
+    **provider: Any,
 ) -> dict[str, Any]:
     meta = {"name": name, "namespace": namespace, "uid": uid or f"uid-{name}"}
     if finalizer:
         meta["finalizers"] = [names.FINALIZER]  # type: ignore[assignment]  # a list among texts
-    spec = {"model": {"id": "a/b"}, "resources": {"gpu": {"count": gpus}}, "scaling": {"replicas": 1}}
+    spec = {"model": {"id": model}, "resources": {"gpu": {"count": gpus}}, "scaling": {"replicas": 1}}
     return {"metadata": meta, "spec": spec, "status": {"provider": provider}}
 
 
@@ -112,6 +119,7 @@ FREES: dict[str, tuple[Any, bool]] = {
     "shrunk": (deployment("holds", gpus=2, resourceName="m"), True),
     "grown": (deployment("holds", gpus=8, resourceName="m"), False),
     "given up": (deployment("holds"), True),
+    "another model": (deployment("holds", model="a/c", resourceName="m"), True),
     "as before": (deployment("holds", resourceName="m"), False),
 }
 
@@ -152,7 +160,7 @@ def test_a_change_decided_here_frees_too(bench: Bench) -> None:
     bench.admissions.note(None, two)
     bench.decide(one, 4)
     bench.decide(two, None, Reason.POLICY_REFUSED)
-    bench.decide(one, 2)
+    bench.decide(one, 2, Reason.POLICY_REFUSED)  # which wakes not itself
     assert bench.woken == [[("team", "two")]]
 
 
@@ -163,6 +171,16 @@ def test_what_is_freed_while_a_decision_is_made_wakes_the_one_it_is_about(bench:
     bench.admissions.take(one, Memory())
     bench.admissions.note(holds, None)
     assert bench.woken == [[("team", "one")]]
+
+
+def test_one_that_was_refused_and_is_gone_is_not_woken(bench: Bench) -> None:
+    holds, one = deployment("holds", resourceName="m"), deployment("one")
+    bench.admissions.note(None, holds)
+    bench.admissions.note(None, one)
+    bench.decide(one, None, Reason.POLICY_REFUSED)
+    bench.admissions.note(one, None)
+    bench.admissions.note(holds, None)
+    assert bench.woken == []
 
 
 def test_another_term_starts_from_what_the_caches_show(bench: Bench) -> None:

@@ -275,8 +275,7 @@ def _ask(
             problems = (*problems, *question.calls.validate(facts.name, request))
         if request is not None and all(problem.warning for problem in problems) and question.kept is None:
             verdict = ask_policies(question.admission, request, facts.name)
-        if request is not None and all(problem.warning for problem in problems) and question.kept is None:
-            bid = question.calls.select(facts.name, request)
+            bid = None if verdict.reason else question.calls.select(facts.name, request)
     except (HookError, HookTimeoutError) as error:
         return Judged(_broken(facts, trial, rules, error), request)
     administrator, score = _score(rules, bid)

@@ -319,7 +319,6 @@ def _none_selected(question: Question, trials: list[EngineTrial], judged: list[J
             key=lambda candidate: _refusal_rank(candidate, pinned=bool(question.pin)),
         )
         message = "; ".join(problem.message for problem in errors_of(best.problems))
-        policy = policy if best.reason == policy else None
         undecided = _undecided(question, trials, policy or Reason.SELECTION_FAILED, message, errors_of(best.problems))
         return replace(undecided, refused_by=policy)
     return _nobody(question, trials, candidates)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kubeairunway.decide.admission import describe_peer
+from kubeairunway.decide.admission import describe_grant, describe_peer
 from kubeairunway.plugin import Peer, Problem, Request
 
 
@@ -29,12 +29,13 @@ def test_nothing_is_created_for_what_a_policy_refuses(world: Any, kit: Any) -> N
 def test_a_policy_sees_the_complete_request_and_the_provider(world: Any, kit: Any) -> None:
     world.policies.rules["strict"] = kit.allow
     world.peers = (Peer("other", "a/b", "acme", 2, admitted=True),)
+    world.before = Peer("llm", "a/b", "acme", 1, admitted=True)
     world.step()
     ((policy, provider, request),) = world.policies.calls
     assert (policy, provider) == ("strict", "acme")
     assert (request.spec.engine.type, request.spec.model.served_name) == ("vllm", "small")
     assert request.peers == world.peers
-    assert request.before is None
+    assert request.before == world.before
     assert world.condition("Admitted") == ("", "")
     assert world.condition("ResourceCreated") == ("True", "ResourceCreated")
 
@@ -66,6 +67,42 @@ def test_a_refusal_is_shown_although_other_providers_are_not_ready(world: Any, k
     assert world.condition("Ready") == ("False", "PolicyRefused")
 
 
+def test_a_refusal_is_shown_before_what_other_providers_lack(world: Any, kit: Any) -> None:
+    bare = kit.LIFE.Engine(name="vllm", carries=frozenset({"model.id"}), cpu=True)
+    world.providers["aaa"] = world.facts(kit.LIFE.acme("aaa", engines=(bare,)))
+    world.policies.rules["strict"] = kit.refuse
+    world.spec(scaling={"replicas": 2})
+    world.settle()
+    assert world.condition("Ready") == ("False", "PolicyRefused")
+    assert world.message("Ready").startswith("spec.model.id: policy strict: acme may not run")
+    scores = {row.provider: row.score for row in world.plan.decision.explanation.all_candidates()}
+    assert scores == {"aaa": 0, "acme": 0}  # a provider is not asked how much it wants what it may not have
+
+
+def test_nothing_is_warned_of_while_something_else_stands_in_the_way(world: Any) -> None:
+    warning = Problem("spec.model.id", "Large", "it is large", warning=True)
+    world.policies.rules["mild"] = lambda _request, _provider: [warning]
+    world.step()
+    key, obj = next(iter(world.objects.items()))
+    world.objects = {key: {**obj, "metadata": {"name": "llm", "uid": "foreign", "resourceVersion": "1"}}}
+    world.deployment["status"] = {"observedGeneration": -1}
+    world.memory = type(world.memory)()
+    world.events.clear()
+    world.settle()
+    assert world.condition("Ready") == ("False", "ResourceConflict")
+    assert [event for event in world.events if event[0] == "PolicyWarning"] == []
+
+
+def test_what_one_provider_may_run_is_not_granted_to_another(world: Any, kit: Any) -> None:
+    world.policies.rules["strict"] = kit.allow
+    world.step()
+    granted = world.memory.granted[1]
+    ((_, _, request),) = world.policies.calls
+    assert describe_grant(request, "acme") == granted
+    assert describe_grant(request, "zeta") != granted
+    assert describe_grant(kit.without_gpus(request), "acme") == granted
+
+
 def test_what_the_provider_objects_to_is_no_business_of_policies(world: Any, kit: Any) -> None:
     world.policies.rules["strict"] = kit.refuse
     world.spec(resources={"gpu": {"count": 3}})
@@ -77,6 +114,8 @@ def test_what_the_provider_objects_to_is_no_business_of_policies(world: Any, kit
 def test_a_warning_passes_and_is_an_event(world: Any) -> None:
     warning = Problem("spec.model.id", "Large", "it is large", warning=True)
     world.policies.rules["mild"] = lambda _request, _provider: [warning]
+    world.step()
+    assert world.message("Validated") == "The spec is valid"
     world.settle()
     assert world.condition("ResourceCreated") == ("True", "ResourceCreated")
     assert world.events.count(("PolicyWarning", "spec.model.id: policy mild: it is large")) == 1

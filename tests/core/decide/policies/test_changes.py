@@ -93,12 +93,22 @@ def test_a_change_that_policies_let_pass_is_carried_out_and_warned_of_once(runni
 
 def test_what_is_put_back_is_not_asked_about(running: Any, kit: Any) -> None:
     running.policies.rules["strict"] = kit.refuse
+    running.memory = type(running.memory)()
     running.edit(kit.LIFE.SERVER, "llm", replicas=7)
     running.settle()
     assert running.server["spec"]["replicas"] == 1
     del running.objects[kit.LIFE.SERVER, "llm"]
     running.settle()
     assert running.server["spec"]["replicas"] == 1
+    assert running.policies.calls == []
+
+
+def test_what_an_earlier_rendering_left_is_cleared_up_without_asking(running: Any, kit: Any) -> None:
+    running.policies.rules["strict"] = kit.refuse
+    running.memory = type(running.memory)()
+    running.hooks.with_service = False
+    running.settle()
+    assert ("delete", "Service", "llm-api") in running.writes
     assert running.policies.calls == []
 
 
