@@ -10,6 +10,7 @@ import pytest
 
 from kubeairunway.decide.expressions import Expressions
 from kubeairunway.decide.passes import follow_passes
+from kubeairunway.decide.rendering import value_at
 from kubeairunway.decide.update import Action, Downtime, How, ObjectChange, Update
 from kubeairunway.decide.update_cost import count_gpus, find_downtime
 from kubeairunway.decide.update_objects import count_ended_first
@@ -83,6 +84,67 @@ DOWNTIMES = {
 def test_downtime(name: str) -> None:
     old, new, how, expected = DOWNTIMES[name]
     assert find_downtime(old, new, how) is expected
+
+
+WORKERS = {"spec": {"workers": [{"name": "b", "image": "x"}, {"image": "y"}, 3], "roles": {"p": {"n": 1}, "q": {}}}}
+CONFIG = {"spec": {"config": json.dumps({"apps": [{"args": {"a": 1}}]}), "text": "{no json", "list": "[1, 2]"}}
+VALUES: dict[str, tuple[Any, str, Any]] = {
+    "a step": (WORKERS, "spec.roles.p", {"n": 1}),
+    "nothing there": (WORKERS, "spec.nowhere.p", None),
+    "items by name or place": (WORKERS, "spec.workers[].image", {"b": "x", "1": "y"}),
+    "values of a map": (WORKERS, "spec.roles[].n", {"p": 1}),
+    "whole items": (WORKERS, "spec.roles[]", {"p": {"n": 1}, "q": {}}),
+    "no item has it": (WORKERS, "spec.workers[].nothing", None),
+    "items of no list": (WORKERS, "spec.workers[].image[].x", None),
+    "a text that is JSON": (CONFIG, "spec.config.apps[].args.a", {"0": 1}),
+    "a text that is none": (CONFIG, "spec.text.apps", None),
+    "a text as it is": (CONFIG, "spec.text", "{no json"),
+    "a list in a text": (CONFIG, "spec.list[]", {"0": 1, "1": 2}),
+    "a step into a list": (CONFIG, "spec.list.a", None),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_declared_path_finds_its_values(name: str) -> None:
+    obj, path, expected = VALUES[name]
+    assert value_at(obj, path) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "how", "downtime", "gpus"),
+    [
+        ({"restart": ("spec.memory",)}, How.IN_PLACE, Downtime.RESTART, 1),
+        ({"surge": ("spec.memory",)}, How.SURGE, Downtime.ROLLING, 2),
+        ({"surge": ("spec.memory",), "restart": ("spec.memory",)}, How.SURGE, Downtime.ROLLING, 2),
+        ({"surge": ("spec.gone",), "restart": ("spec.replicas",)}, How.IN_PLACE, Downtime.NONE, 1),
+    ],
+    ids=["restart", "surge", "both", "neither"],
+)
+def test_what_a_kind_declares_says_how(world: Any, kind: Any, how: How, downtime: Downtime, gpus: int) -> None:
+    plain = world.hooks.render
+    declared: list[Kind] = []
+
+    def with_kind(provider: str, request: Any) -> Any:
+        rendering = plain(provider, request)
+        if not declared:
+            declared.append(replace(rendering.primary.kind, **kind))
+        body = {"spec": {**rendering.primary.body["spec"], "memory": request.spec.resources.memory or "1Gi"}}
+        return replace(rendering, primary=replace(rendering.primary, kind=declared[0], body=body))
+
+    world.hooks.render = with_kind
+    provider: Provider = world.providers["acme"].provider
+    carries = provider.engines[0].carries | {"resources.memory"}
+    changed = replace(provider.kinds[0], **kind)
+    world.providers["acme"] = world.facts(
+        replace(
+            provider, kinds=(changed, *provider.kinds[1:]), engines=(replace(provider.engines[0], carries=carries),)
+        )
+    )
+    world.deployment["spec"]["resources"] = {"gpu": {"count": 1}}
+    world.settle()
+    update = edit(world, resources={"gpu": {"count": 1}, "memory": "2Gi"})
+    assert (update.how, update.downtime) == (how, downtime)
+    assert update.gpus.meanwhile == {"nvidia.com/gpu": gpus}
 
 
 DEPLOYMENT = Kind(group="apps", name="Deployment", versions=("v1",), surge=("spec.template",))
@@ -175,7 +237,10 @@ def test_a_file_is_merged_as_server_side_apply_does(name: str) -> None:
             "fieldsV1": {"f:spec": fields_of(now)},
         },
     ]
-    assert apply_document(live(now, managedFields=entries), document(given)).deployment["spec"] == expected
+    # What client-side apply left behind says that all of it was set; who applies on the server's side decides.
+    left = {LAST_APPLIED: json.dumps({"spec": now})}
+    was = live(now, managedFields=entries, annotations=left)
+    assert apply_document(was, document(given)).deployment["spec"] == expected
 
 
 @pytest.mark.parametrize("last", ["{", "[]", "null", '"x"'])
