@@ -44,7 +44,9 @@ def find_downtime(old: Spec | None, new: Spec, how: How, changes: Iterable[Objec
         return Downtime.UNTIL_READY
     ended = max((change.ends_first for change in changes), default=0)
     if ended:
-        return Downtime.RESTART if ended >= min(served, serves) else Downtime.ROLLING
+        # Each role is needed: where all replicas of one are down, nothing serves.
+        fewest = min(role.count for spec in (old, new) for role in _roles(spec).values())
+        return Downtime.RESTART if ended >= fewest else Downtime.ROLLING
     return Downtime.ROLLING if how is How.SURGE else Downtime.NONE
 
 
