@@ -25,7 +25,7 @@ class Place:
         provider = Provider(name="acme", contract=CONTRACT, kinds=(), engines=())
         package = Package(name="acme", state=LoadState.LOADED, provider=provider)
         registry: Any = SimpleNamespace(packages=(package,), providers={"acme": provider}, get={"acme": package}.get)
-        settings: Any = SimpleNamespace(heartbeat_expiry=300.0, runs_provider=lambda _name: keeps)
+        settings: Any = SimpleNamespace(heartbeat_expiry=300.0, runs_provider=lambda _name: keeps, identity="me")
         configs: Any = SimpleNamespace(
             forbidden=False,
             values=lambda: [self.config] if self.config else [],
@@ -94,4 +94,44 @@ async def test_a_leader_tells_of_a_provider_that_another_shard_should_look_after
     place.directory.update()
     assert caplog.messages == ["provider acme is not usable: no controller has looked after provider acme: never"]
     assert len(place.changes) == changes, "what was known already is no change"
+    place.directory.close()
+
+
+TRIED = {
+    "by another process": ("other", 1.0, "other"),
+    "by another that has written no heartbeat yet": ("other", None, "other"),
+    "by another that stopped without a word": ("other", 900.0, ""),
+    "by this process": ("me", 1.0, ""),
+    "by nobody": ("", 1.0, ""),
+}
+
+
+@pytest.mark.parametrize("name", TRIED)
+async def test_a_provider_that_another_process_tries_is_left_to_it_while_that_lives(name: str) -> None:
+    holder, age, expected = TRIED[name]
+    place = Place()
+    place.directory.leading = True
+    place.beat(age or 0.0)
+    assert place.config is not None
+    place.config["metadata"]["annotations"] = {"kubeairunway.ai/tried-by": holder}
+    if age is None:
+        del place.config["status"]
+    place.directory.update()
+    assert place.directory.tried_by("acme", datetime.now(UTC)) == expected
+    assert place.directory.is_tried("acme") is bool(expected)
+    assert place.directory.keeps("acme") is not bool(expected)
+    place.directory.close()
+
+
+async def test_the_end_of_a_trial_is_a_change_even_where_the_package_is_missing() -> None:
+    place = Place()
+    place.directory.leading = True
+    place.beat(1)
+    assert place.config is not None
+    place.config["metadata"]["annotations"] = {"kubeairunway.ai/tried-by": "other"}
+    place.directory.update()
+    place.config["status"]["lastHeartbeat"] = format_time(datetime.now(UTC) - timedelta(seconds=900))
+    place.directory.update()
+    assert place.changes == [frozenset({"acme"})] * 2
+    assert not place.directory.is_tried("acme")
     place.directory.close()

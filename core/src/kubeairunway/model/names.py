@@ -16,6 +16,8 @@ ENGINE_TYPE = f"{GROUP}/engine-type"
 MODEL_SOURCE = f"{GROUP}/model-source"
 
 PAUSED = f"{GROUP}/reconcile-paused"
+TRIED_BY = f"{GROUP}/tried-by"
+"""On a provider's config: the process that tries the provider's package in development, which others leave to it."""
 OWNER_UID = f"{GROUP}/owner-uid"
 APPLIED_HASH = f"{GROUP}/applied-hash"
 """Digest of what we sent: differs from a new rendering's when there is something to apply."""

@@ -281,6 +281,8 @@ class Controller:
 
     def _is_ours(self, provider: str) -> bool:
         """Whether this process's shard has that provider; what no loaded provider runs is the core's."""
+        if self._directory.is_tried(provider):
+            return False
         fact = self._directory.facts.get(provider)
         if fact is None or fact.provider is None:
             return self._settings.runs_core()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from kubeairunway.decide.provider_config import PackageFacts, Upstream, read_facts
+from kubeairunway.model import names
 from kubeairunway.model.reasons import ConfigReason
 from kubeairunway.objects.times import parse_time
 from kubeairunway.plugin.registry import LoadState
@@ -59,6 +61,7 @@ class Directory:
         self._expiry = timedelta(seconds=settings.heartbeat_expiry)
         self._timer: asyncio.TimerHandle | None = None
         self._untold: frozenset[str] = frozenset()
+        self._tried: frozenset[str] = frozenset()
         self.facts: Mapping[str, ProviderFacts] = MappingProxyType({})
         self.epoch = 0
         self.leading = False
@@ -113,9 +116,27 @@ class Directory:
 
     def keeps(self, name: str) -> bool:
         """Whether this process looks after a provider's config; those without a package are the core's."""
+        if self.tried_by(name, datetime.now(UTC)):
+            return False
         if self._registry.providers.get(name) is None:
             return self._settings.runs_core()
         return self._settings.runs_provider(name)
+
+    def tried_by(self, name: str, now: datetime) -> str:
+        """The other process that tries a provider's package (`providers try`); empty if none does, or does any more.
+
+        It has the provider and its deployments to itself while its heartbeat is fresh.
+        """
+        config = self.config(name) or {}
+        holder = str((config.get("metadata", {}).get("annotations") or {}).get(names.TRIED_BY, ""))
+        if holder in {"", self._settings.identity}:
+            return ""
+        beat = parse_time((config.get("status") or {}).get("lastHeartbeat"))
+        return holder if beat is None or now - beat <= self._expiry else ""
+
+    def is_tried(self, name: str) -> bool:
+        """Whether another process tried a provider when the facts were worked out last."""
+        return name in self._tried
 
     def is_late(self, name: str) -> bool:
         """Whether it is the core's to say of another shard's provider that its heartbeat has expired."""
@@ -126,6 +147,7 @@ class Directory:
         """Work the facts out anew and tell whose changed."""
         now = datetime.now(UTC)
         facts = {name: self._read(name, now) for name in self.names()}
+        self._tried = frozenset(name for name in facts if self.tried_by(name, now))
         changed = frozenset(name for name in (*facts, *self.facts) if facts.get(name) != self.facts.get(name))
         self._set_timer(now)
         self._tell(facts, changed | self._untold)
@@ -150,7 +172,11 @@ class Directory:
     def _read(self, name: str, now: datetime) -> ProviderFacts:
         own = self.leading and self.keeps(name)
         moment = None if own or not self.readable else now
-        return read_facts(name, self.package(name), self.config(name), self.upstream(name), moment, expiry=self._expiry)
+        facts = read_facts(
+            name, self.package(name), self.config(name), self.upstream(name), moment, expiry=self._expiry
+        )
+        holder = self.tried_by(name, now)
+        return replace(facts, message=f"{holder} tries it, and has it to itself") if holder else facts
 
     def _set_timer(self, now: datetime) -> None:
         """Come back when the next heartbeat of somebody else expires."""
