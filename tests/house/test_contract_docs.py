@@ -20,9 +20,13 @@ from kubeairunway.plugin.notes import FROZEN
 from kubeairunway.plugin.policies import POLICY_HOOKS
 from kubeairunway.plugin.registry import HOOKS, LoadState
 from kubeairunway.plugin.results import MAX_PROBLEMS
+from kubeairunway.testing.conformance import RULES
+from kubeairunway.testing.conformance.pace import BUDGET
 
 TESTS = Path(__file__).parents[1]
 PAGE = (TESTS.parent / "docs" / "provider-contract.md").read_text()
+
+SUITE = "contract/test_rules.py::test_a_provider_keeps_the_rule"
 
 TYPES: Mapping[str, type] = {
     name: value
@@ -113,10 +117,18 @@ def test_every_rule_has_an_id_of_its_own_an_answer_and_a_test_that_exists() -> N
         assert name in find_tests(path), rule
 
 
-def test_every_test_over_the_installed_providers_is_the_test_of_a_rule() -> None:
+def test_every_rule_is_enforced_or_checked_by_the_suite_and_the_suite_checks_no_other() -> None:
+    rows = {row[0]: row[2:] for row in read_rows(read_sections()["Rules"])}
+    checked = {rule.id for rule in RULES}
+    asked = {rule for rule, (mandatory, _) in rows.items() if mandatory == "no"}
+    assert asked - checked == {"package-wheel"}  # that it can be built, nobody can see who has it installed
+    by_the_suite = {rule for rule, (_, test) in rows.items() if test.strip("`") == SUITE}
+    assert by_the_suite <= checked <= rows.keys()
+
+
+def test_the_suite_over_the_installed_providers_is_the_test_of_rules() -> None:
     named = {row[3].strip("`") for row in read_rows(read_sections()["Rules"])}
-    path = "contract/test_rules.py"
-    assert {f"{path}::{name}" for name in find_tests(path)} <= named
+    assert SUITE in named
 
 
 def test_the_figures_are_those_of_the_code() -> None:
@@ -126,5 +138,6 @@ def test_the_figures_are_those_of_the_code() -> None:
     assert f"after {FROZEN:g} s without\none" in PAGE
     assert f"more than {MAX_PROBLEMS} problems" in PAGE
     assert f"at most {MAX_CONDITION} characters" in PAGE
+    assert f"at most {BUDGET * 1000:g} ms" in PAGE
     assert DISABLE_VARIABLE in PAGE
     assert DISABLE_POLICIES_VARIABLE in PAGE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Final
+from typing import Any, Final
 
 from kubeairunway.cli.exit_codes import EXIT_CODES_TEXT
 from kubeairunway.runtime.settings import OPTIONS
@@ -25,6 +25,15 @@ hand they belong to nobody."""
 PROVIDERS: Final = """\
 List the installed provider packages: Loaded, Incompatible (written for another contract), Failed (cannot be imported
 or used), Disabled, or Quarantined (froze an earlier process), each with the reason. No cluster is asked."""
+
+CHECK: Final = """\
+Hold a provider package to the rules of docs/provider-contract.md, and say of each that it breaks what to change and
+where. No cluster is asked. The same rules run under pytest: pytest --kubeairunway-provider NAME."""
+
+RECORD: Final = """\
+Save a live upstream object as a test fixture: YAML without managedFields, owners, uids and times, the same bytes for
+the same object. Tests load it with `deployment(...).observe_fixture(path)`, and `providers check` as --fixtures DIR.
+Secrets are refused."""
 
 POLICIES: Final = """\
 List the installed policies, which judge every deployment whatever its provider, with their states as of providers, what
@@ -49,7 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_controller(_command(commands, "controller", "run the controller", CONTROLLER))
     _add_decision(_command(commands, "explain", "say which provider a deployment gets, and why", EXPLAIN), "table")
     _add_decision(_command(commands, "render", "print the objects that a deployment becomes", RENDER), "yaml")
-    _add_providers(_command(commands, "providers", "list the installed providers", PROVIDERS))
+    _add_providers(_command(commands, "providers", "list the installed providers; check and record", PROVIDERS))
     _add_policies(_command(commands, "policies", "list the installed policies", POLICIES))
     crds = _command(commands, "crds", "print the CRDs", "Print the CustomResourceDefinitions, for kubectl apply.")
     _add_output(crds, ("yaml", "json"), "yaml")
@@ -63,7 +72,21 @@ def _make_formatter(prog: str) -> argparse.HelpFormatter:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Exits with code 2 and a pointer to --help, without repeating a long usage."""
+    """Exits with code 2 and a pointer to --help, without repeating a long usage.
+
+    `below` has commands that begin with this one's name: their word comes first, and is no NAME then.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - argparse's own
+        super().__init__(*arguments, **options)
+        self.below: dict[str, argparse.ArgumentParser] = {}
+        self.summaries: dict[str, str] = {}
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 - argparse's own
+        """Hand over to a command below where its word comes first."""
+        if args and args[0] in self.below:
+            return self.below[args[0]].parse_known_args(args[1:], namespace)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> None:  # type: ignore[override]  # NoReturn there; exit never returns here either
         self.exit(2, f"{self.prog}: {message}\nSee `{self.prog} --help`.\n")
@@ -113,8 +136,7 @@ def _add_decision(parser: argparse.ArgumentParser, style: str) -> None:
     _add_provider_choice(parser)
     _add_policy_choice(parser)
     parser.add_argument("--live", action="store_true", help="use the cluster's provider configs and served versions")
-    parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
-    parser.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
+    _add_cluster(parser)
     if style == "table":
         parser.add_argument("--spec", action="store_true", help="print the effective spec, too")
         parser.add_argument(
@@ -146,12 +168,54 @@ def _add_provider_choice(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _below(parser: argparse.ArgumentParser, name: str, summary: str, description: str) -> argparse.ArgumentParser:
+    """Add a command below another one; its module is named for both."""
+    made = _Parser(
+        prog=f"{parser.prog} {name}",
+        description=description,
+        epilog=EXIT_CODES_TEXT,
+        formatter_class=_make_formatter,
+        allow_abbrev=False,
+    )
+    made.set_defaults(module=f"{parser.get_default('module')}_{name}")
+    if isinstance(parser, _Parser):
+        parser.below[name] = made
+        parser.summaries[name] = summary
+        rows = "".join(f"  {word:<26}{text}\n" for word, text in parser.summaries.items())
+        parser.epilog = f"commands:\n{rows}\n{EXIT_CODES_TEXT}"
+    return made
+
+
 def _add_providers(parser: argparse.ArgumentParser) -> None:
+    _add_check(_below(parser, "check", "hold a provider to the rules of the contract", CHECK))
+    _add_record(_below(parser, "record", "save a live upstream object as a test fixture", RECORD))
     parser.add_argument("name", nargs="?", metavar="NAME", help="one provider, in whole")
     _add_output(parser, ("table", "yaml", "json"), "table")
     _add_provider_choice(parser)
     parser.add_argument("--check", action="store_true", help="exit with 1 if a listed provider is not Loaded")
     parser.add_argument("--crash-notes", metavar="DIRECTORY", help="where a controller remembers quarantined providers")
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the provider, as its entry point is named")
+    parser.add_argument(
+        "--crds", metavar="DIR", help="upstream's CRDs in YAML files; default: the package's own folder crds"
+    )
+    parser.add_argument("--fixtures", metavar="DIR", help="recorded objects that serve, see `providers record`")
+    parser.add_argument("--rule", action="append", default=[], metavar="ID", help="check this rule; may be repeated")
+    _add_output(parser, ("text", "json"), "text")
+
+
+def _add_record(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("object", metavar="KIND/NAME", help="KIND as in YAML, or KIND.GROUP where several have it")
+    parser.add_argument("-n", "--namespace", metavar="NAMESPACE", help="namespace; default: the kubeconfig's")
+    parser.add_argument("-o", "--output", metavar="FILE", help="file to write; default: standard output")
+    _add_cluster(parser)
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's account, ~/.kube/config")
+    parser.add_argument("--context", metavar="NAME", help="context of the kubeconfig; default: its current one")
 
 
 def _add_policies(parser: argparse.ArgumentParser) -> None:

@@ -68,7 +68,7 @@ async def _read(
     given: Mapping[str, Mapping[str, Any]],
     served: Served,
 ) -> ClusterView:
-    async with _connect(config) as client:
+    async with connect(config) as client:
         deployment = None
         if options.name:
             deployment = await _read_deployment(client, options.name, options.namespace or config.namespace)
@@ -84,7 +84,7 @@ async def read_providers(
     served: Served,
 ) -> dict[str, ProviderFacts]:
     """Return each provider as the cluster has it now. Raises KubeError."""
-    configs = await _read_configs(client)
+    configs = await read_configs(client)
     await discovery.refresh()
     now = datetime.now(UTC)
     facts = {}
@@ -95,7 +95,8 @@ async def read_providers(
 
 
 @asynccontextmanager
-async def _connect(config: ClusterConfig) -> AsyncIterator[Client]:
+async def connect(config: ClusterConfig) -> AsyncIterator[Client]:
+    """Yield a client of the cluster for one command."""
     transport = open_transport(config, connections=CONNECTIONS)
     try:
         yield Client(transport)
@@ -118,7 +119,7 @@ def read_deployments(options: argparse.Namespace, namespaces: Iterable[str]) -> 
 
 
 async def _read_deployments(config: ClusterConfig, namespaces: Iterable[str]) -> tuple[dict[str, Any], ...]:
-    async with _connect(config) as client:
+    async with connect(config) as client:
         return await list_deployments(client, namespaces)
 
 
@@ -131,7 +132,8 @@ async def list_deployments(client: Client, namespaces: Iterable[str]) -> tuple[d
     return tuple(found)
 
 
-async def _read_configs(client: Client) -> dict[str, dict[str, Any]]:
+async def read_configs(client: Client) -> dict[str, dict[str, Any]]:
+    """Return every provider's config by name. Raises KubeError, with what to do where our CRDs are missing."""
     configs: dict[str, dict[str, Any]] = {}
     try:
         async for page in client.list_pages(CONFIGS):
@@ -163,7 +165,7 @@ def _judge(
     if provider is None:
         reason = package.reason or f"its package is not installed here, so it cannot be asked{_name_package(config)}"
         return read_facts(name, replace(package, reason=reason), config, Upstream(served={}), now)
-    versions = _find_versions(provider, discovery, served)
+    versions = find_versions(provider, discovery, served)
     facts = read_facts(name, package, config, Upstream(served=versions, operator=_operator(config)), now)
     if config is None:
         message = "the cluster has no InferenceProviderConfig of that name: no controller has loaded its package"
@@ -179,7 +181,8 @@ def _name_package(config: Mapping[str, Any] | None) -> str:
     return f"; pip install {package['distribution']}=={package.get('version', '')}"
 
 
-def _find_versions(provider: Provider, discovery: Discovery, served: Served) -> dict[Kind, str]:
+def find_versions(provider: Provider, discovery: Discovery, served: Served) -> dict[Kind, str]:
+    """Return the version to render for each declared kind that the cluster serves; `served` overrides what it says."""
     versions: dict[Kind, str] = {}
     for kind in (*provider.kinds, *provider.children):
         if (kind.group, kind.name) in served:

@@ -52,6 +52,13 @@ class Discovery:
                 return found
         return None
 
+    def find(self, kind: str) -> tuple[Resource, ...]:
+        """Return every group's resource of that kind, each in the first version that has it."""
+        versions = (
+            [kinds[kind] for kinds in group.values() if kind in kinds] for _, group in sorted(self._groups.items())
+        )
+        return tuple(found[0] for found in versions if found)
+
     def served(self, group: str) -> tuple[str, ...]:
         """Return the group's versions, the server's preferred one first."""
         return tuple(self._groups.get(group, ()))

@@ -18,15 +18,19 @@ from kubeairunway.decide.preview import NOTHING_SAID, Preview, Served, as_new, a
 from kubeairunway.decide.provider_config import PackageFacts
 from kubeairunway.model import names
 from kubeairunway.model.documents import read_deployment
+from kubeairunway.model.reasons import Reason
 from kubeairunway.objects.conditions import find_condition
 from kubeairunway.plugin.registry import LoadState, Registry, load_registry
+from kubeairunway.testing.fixtures import read_fixture
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kubeairunway.decide.explanation import Explanation
     from kubeairunway.decide.facts import ProviderFacts
     from kubeairunway.model import Problem, Spec
     from kubeairunway.objects.resources import Json
-    from kubeairunway.plugin import Kind
+    from kubeairunway.plugin import Kind, Request
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """The clock of every decision made here."""
@@ -118,6 +122,21 @@ class OfflineDecision:
         return decision.spec
 
     @property
+    def request(self) -> Request:
+        """What the provider's hooks get. Raises LookupError if it was not asked."""
+        decision = self.seen.decision if self.seen else None
+        if decision is None or decision.request is None:
+            raise LookupError(self._describe())
+        return decision.request
+
+    @property
+    def hook_error(self) -> str:
+        """What a hook of the provider did wrong while this was decided; empty if nothing."""
+        stage = self.seen.plan.stage if self.seen else None
+        blocked = stage.blocked if stage else None
+        return blocked.message if blocked is not None and blocked.reason == Reason.PROVIDER_ERROR else ""
+
+    @property
     def explanation(self) -> Explanation:
         """Why this provider and this engine. Raises LookupError if nothing was decided."""
         decision = self.seen.decision if self.seen else None
@@ -138,6 +157,11 @@ class OfflineDecision:
         """Decide again with these fields of the spec laid over; maps are merged, all else is replaced."""
         return _decide({**self.document, "spec": _merge(self.document["spec"], spec)}, self.world)
 
+    def rename(self, name: str, namespace: str | None = None) -> OfflineDecision:
+        """Decide again for a deployment of another name, and of another namespace if one is given."""
+        meta = {**self.document["metadata"], "name": name}
+        return _decide({**self.document, "metadata": {**meta, "namespace": namespace or meta["namespace"]}}, self.world)
+
     def observe(
         self,
         *,
@@ -154,7 +178,7 @@ class OfflineDecision:
         seen = self.seen
         if seen is None:
             raise LookupError(self._describe())
-        owned = {(step.kind, step.name): _make_live(step.body) for step in seen.plan.steps}
+        owned = {(step.kind, step.name): make_live(step.body) for step in seen.plan.steps}
         live = owned[primary.kind, primary.name]
         live["metadata"]["generation"] = generation
         live["status"] = copy.deepcopy(dict(status or {}))
@@ -168,6 +192,19 @@ class OfflineDecision:
             children=MappingProxyType(dict(children or {})),
         )
         return Observation(_conclude(after, plan_deployment(snapshot, self.world.registry, self.world.expressions)))
+
+    def observe_fixture(self, path: Path) -> Observation:
+        """Report as the controller would if the primary had the status of a recorded object.
+
+        `path` is a file of `kubeairunway providers record`; its metadata.generation is taken, too. Raises
+        FixtureError for a file that holds no such object, LookupError if there is no primary or of another kind.
+        """
+        recorded = read_fixture(path)
+        primary = self._primary_step()
+        if recorded["kind"] != primary.kind.name:
+            raise LookupError(f"{path} has a {recorded['kind']}, and the primary is a {primary.kind.name}")
+        generation = recorded.get("metadata", {}).get("generation", 1)
+        return self.observe(generation=generation, status=recorded.get("status"))
 
     def _primary_step(self) -> Step:
         steps = self.seen.plan.steps if self.seen else ()
@@ -229,7 +266,12 @@ def _load(provider: str | ModuleType) -> tuple[Registry, str]:
     if isinstance(provider, str):
         return _check_loaded(_load_installed(provider), provider)
     name = str(provider.provider().name)
-    return _check_loaded(load_registry(modules={name: provider}), name)
+    return _check_loaded(_load_module(name, provider), name)
+
+
+@cache
+def _load_module(name: str, module: ModuleType) -> Registry:
+    return load_registry(modules={name: module})
 
 
 @cache
@@ -248,12 +290,12 @@ def _check_loaded(registry: Registry, name: str) -> tuple[Registry, str]:
 
 def _conclude(document: Json, plan: Plan) -> Json:
     """The status after the steps of a plan have succeeded."""
-    outcomes = [Outcome(step, obj=_make_live(step.body)) for step in plan.steps]
+    outcomes = [Outcome(step, obj=make_live(step.body)) for step in plan.steps]
     status = conclude(document, plan, outcomes, NOW).status
     return document.get("status") or {} if status is None else status
 
 
-def _make_live(body: Json) -> Json:
+def make_live(body: Json) -> Json:
     """An object as the API server would answer it."""
     live = copy.deepcopy(body)
     uid = f"uid-of-{live['kind']}-{live['metadata']['name']}"

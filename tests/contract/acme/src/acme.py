@@ -16,6 +16,7 @@ LARGE = plugin.Rule(name="large", condition="spec.resources.gpu.count >= 8", pri
 @dataclass(frozen=True)
 class Overrides:
     cache: Literal["none", "local", "shared"] = "local"
+    """Where weights are kept."""
 
 
 @hookimpl
@@ -30,6 +31,8 @@ def validate(request: Request) -> Iterator[Problem]:
     gpus = request.spec.resources.gpu.count
     if gpus & (gpus - 1):
         yield Problem("spec.resources.gpu.count", "PowerOfTwo", f"{gpus} GPUs cannot be split; use 1, 2, 4 or 8")
+    if request.name[0].isdigit():
+        yield Problem("metadata.name", "NoServiceName", "a Service's name starts with a letter; rename the deployment")
 
 
 @hookimpl
@@ -51,9 +54,7 @@ def render(request: Request) -> Rendering:
 @hookimpl
 def status(request: Request, observed: Observed) -> Report:
     live = observed.primary
-    state, message = (
-        STATES.get(live.get("status.phase", ""), State.WAITING),
-        live.condition("Healthy").get("message", ""),
-    )
-    generation, ready = live.get("status.observedGeneration", 0), live.get("status.ready", 0)
+    state, desired = STATES.get(live.get("status.phase", ""), State.WAITING), request.spec.scaling.replicas
+    generation, ready = (max(0, live.get(f"status.{field}", 0)) for field in ("observedGeneration", "ready"))
+    message, ready = live.condition("Healthy").get("message", ""), min(ready, desired)
     return Report(state=state, generation=generation, ready=ready, service=request.name, port=8000, message=message)
