@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.cluster
 
 PROGRAM = [sys.executable, "-m", "kubeairunway_dev.standins.kuberay"]
+DELAY = "stand-in.kubeairunway.ai/delay"
 CONFIG = "applications:\n- name: llm\n  import_path: ray.serve.llm:build_openai_app\n"
 
 
@@ -80,10 +81,13 @@ def list_workers(cluster: ControlPlane, ray_cluster: str) -> list[dict[str, Any]
 
 
 def test_a_service_starts_a_cluster_of_pods_and_leads_to_it(cluster: ControlPlane, wait_for: Wait) -> None:
-    cluster.apply(make_service("a"))
+    service = make_service("a")
+    service["metadata"]["annotations"] = {DELAY: "60"}
+    cluster.apply(service)
     wait_for(lambda: read_names(cluster, "a")[1] != "")
     assert read_names(cluster, "a")[0] == ""
     assert read_condition(cluster, "a", "Ready")[:2] == ("False", "Initializing")
+    cluster.kubectl("annotate", "rayservice", "a", f"{DELAY}-")
     wait_for(lambda: serves(cluster, "a"))
     active, pending = read_names(cluster, "a")
     assert (active[:2], len(active), pending) == ("a-", 7, "")
@@ -120,6 +124,7 @@ def test_workers_and_applications_change_in_place_and_the_rest_in_a_second_clust
     assert read_names(cluster, "b") == (first, "")
     assert len(list_workers(cluster, first)) == 2
 
+    cluster.kubectl("annotate", "rayservice", "b", f"{DELAY}=60")
     cluster.apply(make_service("b", workers=2, config=CONFIG.replace("llm\n", "other\n")))
 
     def read_applications() -> dict[str, str]:
@@ -128,9 +133,11 @@ def test_workers_and_applications_change_in_place_and_the_rest_in_a_second_clust
 
     wait_for(lambda: read_applications() == {"other": "DEPLOYING"})
     assert serves(cluster, "b")
+    cluster.kubectl("annotate", "rayservice", "b", f"{DELAY}-")
     wait_for(lambda: read_applications() == {"other": "RUNNING"})
     assert read_names(cluster, "b") == (first, "")
 
+    cluster.kubectl("annotate", "rayservice", "b", f"{DELAY}=60")
     cluster.apply(make_service("b", image="ray:2"))
     wait_for(lambda: read_names(cluster, "b")[1] != "")
     second = read_names(cluster, "b")[1]
@@ -138,6 +145,7 @@ def test_workers_and_applications_change_in_place_and_the_rest_in_a_second_clust
     assert serves(cluster, "b")
     assert read_condition(cluster, "b", "UpgradeInProgress")[:2] == ("True", "BothActivePendingClustersExist")
     assert "applicationStatuses" not in read_status(cluster, "b")["activeServiceStatus"]
+    cluster.kubectl("annotate", "rayservice", "b", f"{DELAY}-")
     wait_for(lambda: read_names(cluster, "b") == (second, ""))
     assert cluster.get("service", "b-serve-svc")["spec"]["selector"]["ray.io/cluster"] == second
     wait_for(lambda: cluster.kubectl("get", "raycluster", first, check=False).returncode != 0)
