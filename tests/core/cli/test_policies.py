@@ -136,6 +136,8 @@ def test_documents_count_as_created_one_after_the_other(call: Any, make_deployme
     )
     again = call("explain", "-f", "-", stdin=give_documents(("one", 8)) + "---\n" + give_documents(("one", 4)))
     assert again.code == 0, again.out
+    twice = call("explain", "-f", "-", stdin=give_documents(("one", 16)) + "---\n" + give_documents(("one", 16)))
+    assert twice.out.count("default/one: refused") == 2
     other = give_documents(("one", 8)) + "---\n" + give_documents(("one", 8), namespace="other")
     assert call("explain", "-f", "-", stdin=other).code == 0
 
