@@ -162,12 +162,10 @@ def _spell_name(name: str) -> str:
 
 
 def _find_endpoint(subject: Subject, case: Case, base: OfflineDecision) -> str:
-    """Service and port once upstream says that it runs; empty if no status was found that says so."""
+    """Service and port once upstream says that it runs, if a status was found that says so."""
     scene = subject.running(case)
-    if scene is None:
-        return ""
-    report = ask(subject, base.request, scene)
-    return f"`{_spell_name(report.service)}:{report.port}`" if report.service else ""
+    report = ask(subject, base.request, scene) if scene else None
+    return f"`{_spell_name(report.service)}:{report.port}`" if report and report.service else "see `status.endpoint`"
 
 
 def _describe_kinds(provider: Provider) -> Iterator[str]:
