@@ -108,8 +108,10 @@ def test_a_set_becomes_ready_scales_and_goes(cluster: ControlPlane, operator: st
 def test_a_workspace_is_pending_first_and_not_ready_after_a_change(cluster: ControlPlane, operator: str) -> None:
     assert operator in cluster.pids
     container = {"name": "model", "image": "none.invalid/x"}
-    cluster.apply(make_workspace("w", template={"spec": {"containers": [container]}}))
-    assert wait_for(lambda: read_status(cluster, "workspace", "w").get("state") == "Pending", DELAY / 2 + 5)
+    workspace = make_workspace("w", template={"spec": {"containers": [container]}})
+    cluster.apply(set_path(workspace, "metadata.annotations", {"stand-in.kubeairunway.ai/delay": "60"}))
+    assert wait_for(lambda: read_status(cluster, "workspace", "w").get("state") == "Pending")
+    cluster.apply(workspace)
     assert wait_for(lambda: read_status(cluster, "workspace", "w").get("state") == "Ready")
     cluster.apply(make_workspace("w", template={"spec": {"containers": [{**container, "args": ["--x"]}]}}))
 
