@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kubeairunway.plugin import Peer, Problem
 
 
-def admit(  # noqa: PLR0913 - what a policy is told, each by its name
+def admit(
     policy: ModuleType,
     /,
     *,
