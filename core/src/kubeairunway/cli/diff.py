@@ -70,6 +70,8 @@ def describe_update(case: UpdateCase) -> Iterator[str]:
         yield f"  not yet: {update.held.reason}: {update.held.message}"
     if update.stops is not None:
         yield f"  it begins, and then stops: {update.stops.reason}: {update.stops.message}"
+    if update.earlier:
+        yield "  what is asked for now is refused: what runs is of an earlier revision, and its GPUs are not counted"
     if update.pending:
         yield "  the controller has not carried out yet what is asked for now; that is in this as well"
     if update.before.provider and update.before.provider != update.after.provider and update.after.provider:
@@ -179,6 +181,7 @@ def _update_rows(update: Update) -> dict[str, Any]:
         "held": _held_json(update.held),
         "stops": _held_json(update.stops),
         "pending": update.pending,
+        "earlier": update.earlier,
         "newGeneration": update.generation,
         "provider": {"before": update.before.provider, "after": update.after.provider},
         "engine": {"before": update.before.engine, "after": update.after.engine},

@@ -117,6 +117,7 @@ class Update:
     and then does not go on until something else happens; `objects` ends with what is done by then. `generation`: the
     stored spec differs, so that at least the status is written. `kept` has fields that the file does not name and
     that stay. `pending`: the controller has not yet carried out what is asked for now, so that is in it as well.
+    `earlier`: what is asked for now is refused, so what runs is of an earlier revision, whose GPUs are not known.
     """
 
     how: How
@@ -133,3 +134,4 @@ class Update:
     problems: tuple[Problem, ...] = ()
     kept: tuple[str, ...] = ()
     pending: bool = False
+    earlier: bool = False

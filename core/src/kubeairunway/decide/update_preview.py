@@ -59,6 +59,8 @@ class _Preview:
         self._exists = bool(find_primaries(snapshot))
         present = self._follow(without_pause(snapshot.deployment), ready=True)
         self._sent = present.plans[0].objects
+        stage = present.plans[0].stage
+        self._earlier = self._exists and not self._sent and stage is not None and stage.stalled
         self._pending = self._exists and bool(present.steps)
 
     def tell(self) -> Update:
@@ -84,10 +86,11 @@ class _Preview:
             before=_recorded_choice(self._now) if self._exists else Choice(),
             after=_choice_of(outlook.first) if settles else _recorded_choice(self._now),
             downtime=find_downtime(old, self._new, how, outlook.changes),
-            gpus=count_gpus(old, new, how, outlook.changes),
+            gpus=count_gpus(None if self._earlier else old, new, how, outlook.changes),
             problems=outlook.first.problems,
             kept=self._wanted.kept,
             pending=self._pending,
+            earlier=self._earlier,
         )
 
     # ---- one field ----

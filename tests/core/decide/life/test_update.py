@@ -365,6 +365,17 @@ def test_what_the_controller_has_still_to_do_is_said(running: Any) -> None:
     assert (update.pending, update.how) == (True, How.IN_PLACE)
 
 
+def test_gpus_of_an_earlier_revision_are_not_known(running: Any) -> None:
+    running.spec(resources={"gpu": {"count": 3}})
+    running.settle()
+    assert running.condition("Stalled") == ("True", "IncompatibleConfiguration")
+    update = edit(running, resources={"gpu": {"count": 4}})
+    assert (update.how, update.earlier, update.pending) == (How.RECREATE, True, False)
+    assert (update.gpus.before, update.gpus.meanwhile) == ({}, {"nvidia.com/gpu": 4})
+    assert [change.paths for change in update.objects if change.kind == "ModelServer"] == [("spec.gpus",)]
+    assert edit(running, resources={"gpu": {"count": 0}}).how is How.NOTHING
+
+
 def test_a_hook_that_fails_makes_the_edit_wait(running: Any) -> None:
     running.hooks.fail.add("render")
     update = edit(running, scaling={"replicas": 2})
