@@ -53,8 +53,7 @@ def render(request: Request) -> Rendering:
 
 @hookimpl
 def status(request: Request, observed: Observed) -> Report:
-    live = observed.primary
-    state, desired = STATES.get(live.get("status.phase", ""), State.WAITING), request.spec.scaling.replicas
-    generation, ready = (max(0, live.get(f"status.{field}", 0)) for field in ("observedGeneration", "ready"))
-    message, ready = live.condition("Healthy").get("message", ""), min(ready, desired)
-    return Report(state=state, generation=generation, ready=ready, service=request.name, port=8000, message=message)
+    live, most = observed.primary, request.spec.scaling.replicas
+    state, text = STATES.get(live.get("status.phase", ""), State.WAITING), live.condition("Healthy").get("message", "")
+    seen, ready = (max(0, live.get(f"status.{field}", 0)) for field in ("observedGeneration", "ready"))
+    return Report(state=state, generation=seen, ready=min(ready, most), service=request.name, port=8000, message=text)
