@@ -63,9 +63,6 @@ def _check_model(spec: Spec) -> Iterator[Problem]:
     if model.source == "huggingface" and not model.id:
         message = "model.id is required when source is huggingface; give a model id such as Qwen/Qwen3-0.6B"
         yield Problem("spec.model.id", "Required", message)
-    if model.source == "custom" and model.served_name:
-        message = "servedName is ignored for custom source (model name is defined by the container)"
-        yield Problem("spec.model.servedName", "Ignored", message, warning=True)
 
 
 def _check_gpu(spec: Spec) -> Iterator[Problem]:
@@ -95,9 +92,6 @@ def _check_engine(spec: Spec) -> Iterator[Problem]:
     if engine.trust_remote_code:
         message = "trustRemoteCode=true allows execution of arbitrary code from HuggingFace"
         yield Problem("spec.engine.trustRemoteCode", "RemoteCode", message, warning=True)
-    if engine.type == "trtllm" and engine.context_length is not None:
-        message = "contextLength is ignored for TensorRT-LLM (must be configured at engine build time)"
-        yield Problem("spec.engine.contextLength", "Ignored", message, warning=True)
 
 
 def _check_mode(spec: Spec) -> Iterator[Problem]:

@@ -242,7 +242,7 @@ def condition(obj: Json, kind: str) -> Json:
 @pytest.fixture(scope="session")
 def plane() -> Iterator[ControlPlane]:
     """A control plane with every CRD and stand-in operator, and nodes with GPUs for pods that nobody plays."""
-    with ControlPlane(nodes=4, gpus=8, audit=True, crds=[ROOT / "crds", CRDS]) as started:
+    with ControlPlane(nodes=4, gpus=64, audit=True, crds=[ROOT / "crds", CRDS]) as started:
         start_standins(started)
         yield started
         started.check()

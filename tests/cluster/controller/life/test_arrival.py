@@ -75,8 +75,9 @@ async def test_crds_may_come_last_go_and_come_back(
         await asyncio.to_thread(plane.kubectl, "delete", "crd", *crds, "--timeout=60s")
 
         async def gone(case: Any) -> None:
-            lost = await life.says(case.name, "Ready", "False", seconds=20)
-            assert lost["status"].get("provider", {}).get("name") == case.provider, lost["status"]
+            lost = await life.says(case.name, "ProviderAvailable", "False", seconds=20)
+            assert words.condition(lost, "Ready")["status"] == "Unknown"
+            assert lost["status"]["provider"]["name"] == case.provider, "nothing is re-selected"
 
         await life.each(gone)
         first = life.cases[0]

@@ -61,20 +61,10 @@ def test_all_problems_are_found_at_once() -> None:
 
 
 WARNINGS = {
-    "a served name of a custom source": (
-        {"model": {"source": "custom", "servedName": "x"}},
-        "spec.model.servedName",
-        "servedName is ignored for custom source",
-    ),
     "remote code": (
         {"model": {"id": "a/b"}, "engine": {"trustRemoteCode": True}},
         "spec.engine.trustRemoteCode",
         "allows execution of arbitrary code",
-    ),
-    "a context length of TensorRT-LLM": (
-        {"model": {"id": "a/b"}, "engine": {"type": "trtllm", "contextLength": 4096}},
-        "spec.engine.contextLength",
-        "contextLength is ignored for TensorRT-LLM",
     ),
     "a compilation cache that is read-only": (
         {"model": {"id": "a/b", "storage": {"volumes": [
