@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from kubeairunway.errors import KubeError
 from kubeairunway.kube.backoff import Backoff
 from kubeairunway.model import names
 from kubeairunway.objects.resources import Resource
+from kubeairunway.objects.times import parse_time
 from kubeairunway.runtime.watches import Watch
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ CRDS: Final = Resource(
 
 LOOK_AGAIN: Final = (0.0, 0.3, 1.0, 3.0, 8.0)
 """Seconds after a CRD event at which its group is read: serving follows the event with a delay nobody promises."""
+
+YOUNG: Final = timedelta(minutes=1)
+"""Age up to which a CRD is looked at again after the start, too: the first read may have come too early for it."""
 
 REREAD_SECONDS: Final = 60.0
 """How often everything is read again where CRDs may not be watched, and whether they may is looked at."""
@@ -78,6 +83,7 @@ class ServedKinds:
         for watch in self._own:
             watch.start(tasks)
         await self._kinds.update(tasks)
+        self._look_at_young(datetime.now(UTC))
         tasks.create_task(self._follow(tasks), name="discovery")
         if self._crds.forbidden:
             log.warning(
@@ -85,6 +91,12 @@ class ServedKinds:
                 REREAD_SECONDS,
                 CRDS.plural,
             )
+
+    def _look_at_young(self, now: datetime) -> None:
+        made = {_group_of(crd): parse_time(crd["metadata"].get("creationTimestamp")) for crd in self._crds.values()}
+        for group, moment in made.items():
+            if moment is not None and now - moment < YOUNG and self._matters(group):
+                self.look_at(group)
 
     async def _read_all(self) -> None:
         backoff = Backoff(0.2, 10.0)
@@ -119,9 +131,12 @@ class ServedKinds:
         del resource
         if not self._listening:
             return
-        group = ((new or old or {}).get("metadata") or {}).get("name", "").partition(".")[2]
-        if group == names.GROUP or group in self._kinds.groups:
+        group = _group_of(new or old or {"metadata": {"name": ""}})
+        if self._matters(group):
             self.look_at(group)
+
+    def _matters(self, group: str) -> bool:
+        return group == names.GROUP or group in self._kinds.groups
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         watching = self.watching
@@ -160,4 +175,9 @@ class ServedKinds:
 
 def _trim(crd: Json) -> Json:
     meta = crd["metadata"]
-    return {"metadata": {key: meta[key] for key in ("name", "uid", "resourceVersion")}}
+    return {"metadata": {key: meta[key] for key in ("name", "uid", "resourceVersion", "creationTimestamp")}}
+
+
+def _group_of(crd: Json) -> str:
+    name: str = crd["metadata"]["name"]
+    return name.partition(".")[2]
