@@ -73,7 +73,7 @@ def list_cases() -> Iterator[object]:
             yield pytest.param(name, rule, id=f"{name}-{rule.id}", marks=marks)
 
 
-@pytest.mark.parametrize(("name", "rule"), list_cases())
+@pytest.mark.parametrize(("name", "rule"), [*list_cases()])
 def test_a_provider_keeps_the_rule(name: str, rule: Rule) -> None:
     verdict = check_rule(rule, subject_of(name))
     assert verdict.passed, verdict.describe()
