@@ -16,7 +16,7 @@ HATCH := .venv/bin/python -m hatch
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
 
-demo: .venv/ready ## deploy a sample model on a real control plane, until Ctrl-C (ARGS=--once: until it runs)
+demo: .venv/ready ## a model on each provider, on a real control plane, until Ctrl-C (ARGS=--once: until they run)
 	@$(HATCH) run demo:run $(ARGS) || case $$? in 130|254) ;; *) exit 1 ;; esac  # Ctrl-C is how the demo ends
 
 test: .venv/ready ## everything CI runs: lint, then all tests (ARGS are pytest's)
