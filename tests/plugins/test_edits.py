@@ -39,6 +39,7 @@ EDITS: dict[str, tuple[str, Spec, Spec, str, str, int]] = {
     "kuberay: a role's replicas": ("kuberay", APART, MORE_DECODE, "inPlace", "none", 4),
     "kuberay: another model": ("kuberay", GPU, {"model": {"id": "Qwen/Qwen3-4B"}}, "recreate", "untilReady", 2),
     "vllm: arguments": ("vllm", GPU, LONGER, "surge", "rolling", 4),
+    "vllm: environment taken out": ("vllm", {**GPU, **ENV}, {"env": []}, "surge", "rolling", 4),
     "vllm: replicas": ("vllm", GPU, SCALED, "inPlace", "none", 6),
     "kaito: arguments": ("kaito", GPU, LONGER, "recreate", "untilReady", 2),
     "kaito: replicas": ("kaito", GPU, SCALED, "inPlace", "none", 6),

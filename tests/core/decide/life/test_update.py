@@ -318,6 +318,21 @@ def test_each_field_is_judged_alone(running: Any) -> None:
     assert paths["spec.scaling.replicas"] == [("spec.replicas",)]
 
 
+def test_what_is_taken_out_of_an_object_is_a_change_of_it(running: Any) -> None:
+    plain = running.hooks.render
+
+    def with_note(provider: str, request: Any) -> Any:
+        rendering = plain(provider, request)
+        more = {"note": "x"} if request.spec.scaling.replicas == 1 else {}
+        body = {"spec": {**rendering.primary.body["spec"], **more}}
+        return replace(rendering, primary=replace(rendering.primary, body=body))
+
+    running.hooks.render = with_note
+    running.settle()
+    update = edit(running, scaling={"replicas": 2})
+    assert [change.paths for change in update.objects] == [("spec.replicas", "spec.note")]
+
+
 def test_a_field_that_cannot_change_alone_is_said_of_the_whole(running: Any, acme_with: Any) -> None:
     running.providers["acme"] = running.facts(acme_with("image", "engine.image"))
     plain = running.hooks.render
