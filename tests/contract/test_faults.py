@@ -1,11 +1,14 @@
 """Every seeded fault is found by the rule that it breaks, and the provider that has none keeps every rule."""
 
+import dataclasses
 import importlib
 import importlib.util
 import sys
 import types
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,3 +88,101 @@ def test_the_provider_without_a_fault_keeps_every_rule(make: Make) -> None:
 
 def test_every_rule_has_a_fault_that_only_it_is_asked_to_find() -> None:
     assert {fault.rule for fault in FAULTS.values()} == set(BY_ID) - NEVER_SEEDED
+
+
+# ---- rules that the core enforces as well: what gets past it here is found all the same ----
+
+
+@dataclass(frozen=True)
+class Needy:
+    """Options of which one has no default."""
+
+    cache: str
+
+
+def declare(**fields: Any) -> Callable[[Subject], None]:
+    """Changes what the provider is taken to declare, behind the back of the core."""
+
+    def change(subject: Subject) -> None:
+        declared = dataclasses.replace(subject.provider, **fields)
+        subject.registry.providers = types.MappingProxyType({"sound": declared})
+
+    return change
+
+
+def carry(subject: Subject, add: frozenset[str] = frozenset(), drop: frozenset[str] = frozenset()) -> None:
+    engine = subject.provider.engines[0]
+    changed = dataclasses.replace(engine, carries=(engine.carries | add) - drop)
+    cases = tuple(dataclasses.replace(case, engine=changed) for case in subject.cases)
+    declare(engines=(changed,))(subject)
+    subject.__dict__["cases"] = cases
+
+
+PAST: dict[str, tuple[str, Callable[[Subject], None]]] = {
+    "another name": ("package-name", declare(name="other")),
+    "another contract": ("package-name", declare(contract=2)),
+    "a path that is not there": ("carries-exist", lambda subject: carry(subject, add=frozenset({"engine.argz"}))),
+    "a field that nobody refuses": ("carries-complete", lambda subject: carry(subject, drop=frozenset({"env"}))),
+    "an option without a default": ("options-typed", declare(overrides=Needy)),
+}
+
+
+@pytest.mark.parametrize("name", PAST)
+def test_what_got_past_the_core_is_found(name: str, make: Make) -> None:
+    rule, change = PAST[name]
+    subject = make(SOUND)
+    assert check_rule(BY_ID[rule], subject).passed
+    change(subject)
+    verdict = check_rule(BY_ID[rule], subject)
+    assert not verdict.passed
+    assert "could not be made" not in verdict.describe()
+
+
+def test_those_are_the_rules_without_a_fault() -> None:
+    assert {rule for rule, _ in PAST.values()} == NEVER_SEEDED
+
+
+# ---- what is not looked at is said ----
+
+
+def test_without_a_crd_a_note_says_what_to_give(make: Make) -> None:
+    subject = make(SOUND)
+    subject.crds = None
+    verdict = check_rule(BY_ID["render-schema"], subject)
+    assert verdict.passed
+    assert [note.where for note in verdict.notes] == ["Kind Server", "Kind Monitor"]
+    assert "give --crds DIR" in verdict.notes[0].describe()
+
+
+def test_without_the_schema_library_a_note_says_what_to_install(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # noqa: ARG005 - as the library calls it
+    verdict = check_rule(BY_ID["render-schema"], make(SOUND))
+    assert [note.describe() for note in verdict.notes] == [
+        "jsonschema: is not installed, so no schema was looked at; pip install 'kubeairunway[testing]'"
+    ]
+
+
+def test_without_a_fixture_a_status_that_serves_is_found(make: Make) -> None:
+    subject = make(SOUND)
+    subject.fixtures = None
+    verdict = check_rule(BY_ID["status-reachable"], subject)
+    assert (verdict.passed, verdict.notes) == (True, ())
+    scene = subject.running(subject.cases[0])
+    assert scene is not None
+    assert scene.primary["status"]["phase"] == "Serving"
+
+
+def test_where_none_is_found_a_note_says_how_to_record_one(make: Make) -> None:
+    subject = make(seed("nothing is ever running"))
+    subject.fixtures = None
+    verdict = check_rule(BY_ID["status-reachable"], subject)
+    assert verdict.passed
+    assert "kubeairunway providers record" in verdict.notes[0].describe()
+
+
+def test_a_check_that_fails_itself_is_no_rule_kept(make: Make, tmp_path: Path) -> None:
+    subject = make(SOUND)
+    subject.crds = tmp_path / "nowhere"
+    verdict = check_rule(BY_ID["render-schema"], subject)
+    assert not verdict.passed
+    assert "nowhere is no directory" in verdict.describe()
