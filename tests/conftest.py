@@ -35,8 +35,15 @@ def _forget_the_users_cluster() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort by folder; within a folder the order stays."""
+    """Sort by folder; within a folder the order stays. What shares a control plane stays in one process (xdist)."""
     items.sort(key=rank_test)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(name_group(item.path.relative_to(ROOT / "tests"))))
+
+
+def name_group(path: Path) -> str:
+    """Return what a test is kept together with: its folder if it needs a cluster, else its file."""
+    return str(path.parent if path.parts[0] in {"cluster", "dev"} else path)
 
 
 def rank_test(item: pytest.Item) -> float:
