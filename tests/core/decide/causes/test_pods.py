@@ -224,6 +224,9 @@ SILENT: dict[str, Callable[[Any], Any]] = {
     "container is ready, a gate is not": lambda make: make.with_container(
         state={"running": {}}, ready=True, phase="Running"
     ),
+    "a container that crashed is ready again": lambda make: make.with_container(
+        state={"running": {}}, last={"terminated": RAN}, restarts=2, ready=True, phase="Running"
+    ),
     "failed without a word": lambda make: make.pod(phase="Failed"),
 }
 
@@ -258,6 +261,12 @@ def test_what_the_scheduler_says_of_preemption_is_left_out(make: Any) -> None:
 def test_gpus_that_were_not_asked_for_are_no_wait_for_gpus(make: Any) -> None:
     pod = make.unscheduled(LACKING)
     pod["spec"]["containers"][0]["resources"] = {}
+    assert [reason for reason, _ in causes_of(make, pod)] == ["Unschedulable"]
+
+
+def test_another_extended_resource_that_lacks_is_no_wait_for_gpus(make: Any) -> None:
+    pod = make.unscheduled("0/2 nodes are available: 2 Insufficient rdma/hca.")
+    pod["spec"]["containers"][0]["resources"]["limits"]["rdma/hca"] = "1"
     assert [reason for reason, _ in causes_of(make, pod)] == ["Unschedulable"]
 
 

@@ -72,6 +72,10 @@ def test_the_plan_says_what_to_look_for(waiting: Any) -> None:
     waiting.evidence = Evidence()
     waiting.step()
     assert waiting.plan.wanted.capacity is False
+    waiting.upstream(phase="Starting", message=LACKING)
+    waiting.step()
+    assert waiting.condition("Ready") == ("False", "WaitingForGPU")
+    assert waiting.plan.wanted.capacity is False, "upstream's words name no pod to count for"
 
 
 def test_the_secrets_of_the_spec_are_looked_for(waiting: Any) -> None:
@@ -181,6 +185,17 @@ def test_a_cause_that_is_over_does_not_stay_for_want_of_a_count(waiting: Any) ->
     waiting.evidence = Evidence(pods=(waiting_pod(),), pending=True)
     waiting.step()
     assert waiting.condition("Ready") == ("False", "WaitingForGPU")
+
+
+def test_a_failure_that_is_over_does_not_stay_for_want_of_evidence(waiting: Any) -> None:
+    waiting.evidence = Evidence()
+    waiting.upstream(phase="Broken", message="gave up")
+    waiting.step()
+    assert waiting.condition("Ready") == ("False", "UpstreamError")
+    waiting.evidence = Evidence(pending=True)
+    waiting.upstream(phase="Starting", message="once more")
+    waiting.step()
+    assert waiting.condition("Ready") == ("False", "DeploymentInProgress")
 
 
 def test_while_evidence_is_first_looked_up_words_that_were_no_cause_do_not_stay(world: Any) -> None:
