@@ -80,16 +80,15 @@ def holds_text(value: Any, text: str) -> bool:  # noqa: ANN401 - JSON of any sha
     """Whether a text reaches whoever reads the object: as it is, in a command line, or in YAML or JSON in a text."""
     for path, item in walk_values(value):
         if isinstance(item, str):
-            names_file = str(path[-1:][0] if path else "").endswith(_DOCUMENTS)
-            if any(text in inner for inner in _parse_document(item)) if names_file else _text_holds(item, text):
+            names_file = str(path[-1] if path else "").endswith(_DOCUMENTS)
+            if _document_holds(item, text) or (not names_file and _line_holds(item, text)):
                 return True
     return False
 
 
-def _text_holds(item: str, text: str) -> bool:
-    if text in item or text in item.replace("$$", "$"):
-        return True
-    return any(text in inner for inner in _split_words(item)) or any(text in inner for inner in _parse_document(item))
+def _line_holds(item: str, text: str) -> bool:
+    plain = text in item or text in item.replace("$$", "$")
+    return plain or any(text in word for word in _split_words(item))
 
 
 def _split_words(text: str) -> list[str]:
@@ -102,29 +101,36 @@ def _split_words(text: str) -> list[str]:
         return []
 
 
-def _parse_document(text: str) -> list[str]:
-    """The texts in a YAML or JSON document; none if it is none, or one text alone."""
+def _document_holds(item: str, text: str) -> bool:
+    """Whether a YAML or JSON document says a text, or the number or truth that the text is in JSON."""
+    return any(
+        text in leaf if isinstance(leaf, str) else _is_scalar(text, leaf)
+        for _, leaf in walk_values(_parse_document(item))
+    )
+
+
+def _is_scalar(text: str, leaf: Any) -> bool:  # noqa: ANN401 - a JSON scalar
+    """Whether a text is that number or truth in JSON: an engine that takes a number gets one."""
+    if isinstance(leaf, bool) or not isinstance(leaf, int | float):
+        return isinstance(leaf, bool) and text == str(leaf).lower()
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(value, int | float) and float(value) == float(leaf)
+
+
+def _parse_document(text: str) -> Any:  # noqa: ANN401 - JSON of any shape
+    """The value of a YAML or JSON document; None if it is none, or one text alone."""
     if "\n" not in text and not text.lstrip().startswith(("{", "[")):
-        return []
+        return None
     for read in (json.loads, _load_yaml):  # an escaped emoji is one sign to JSON, and two halves to YAML
         try:
             value = read(text)
         except (yaml.YAMLError, ValueError):
             continue
-        return [] if isinstance(value, str) else [item for _, leaf in walk_values(value) for item in _spell_leaf(leaf)]
-    return []
-
-
-def _spell_leaf(leaf: Any) -> tuple[str, ...]:  # noqa: ANN401 - JSON of any shape
-    """A leaf as texts that mean it: a number may be written in several ways."""
-    if isinstance(leaf, bool) or not isinstance(leaf, int | float):
-        return (leaf,) if isinstance(leaf, str) else (str(leaf).lower(),) if isinstance(leaf, bool) else ()
-    return str(leaf), f"{leaf:e}", _shorten_exponent(leaf)
-
-
-def _shorten_exponent(number: float) -> str:
-    mantissa, _, exponent = f"{number:e}".partition("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
+        return None if isinstance(value, str) else value
+    return None
 
 
 def _load_yaml(text: str) -> Any:  # noqa: ANN401 - JSON of any shape
