@@ -262,6 +262,8 @@ async def test_a_warning_finds_its_deployment_up_the_owner_references(below: Bel
         )
         asked = {("get", "replicasets"): 1, ("get", "deployments"): 1}
         assert {key: count for key, count in below.asked().items() if key in asked} == asked
+        earlier = {**replica_set, "metadata": {**replica_set["metadata"], "uid": "earlier"}}
+        await below.warn(earlier, "exceeded quota: of-an-object-that-is-gone", "e0", "2999-01-01T12:00:00Z")
         stranger = await below.owned("replicasets", "other", {**deployment, "metadata": {"name": "o", "uid": "gone"}})
         for number in range(3):
             await below.warn(stranger, f"exceeded quota: other{number}", f"s{number}")
@@ -269,9 +271,11 @@ async def test_a_warning_finds_its_deployment_up_the_owner_references(below: Bel
         await below.reads("QuotaExceeded", "ModelServer 'one' cannot make its pods: ResourceQuota 'direct' is exceeded")
         await below.stage.settle()
         found = below.asked()
-        assert (found["get", "replicasets"], found["get", "deployments"]) == (2, 2), "what is not ours is asked once"
+        assert (found["get", "replicasets"], found["get", "deployments"]) == (3, 2), "what is not ours is asked once"
+        assert "gone" not in below.message()
         await below.api.remove("events", "e1")
         await below.api.remove("events", "e2")
+        await below.stage.until(lambda: "direct" not in below.message(), "it is over")
         await below.reads("DeploymentInProgress", "starting")
 
 
@@ -279,6 +283,8 @@ async def test_a_warning_that_was_there_before_anybody_waited_is_found(below: Be
     async with below.stage.controller():
         await below.start("first")
         await below.stage.settle()
+        await below.stage.serve("first")
+        await below.stage.until(lambda: below.stage.phase("first") == "Running", "nobody waits")
         await below.stage.deploy("two")
         await below.stage.until(lambda: below.api.get("modelservers", "two"), "it is created")
         await below.warn(below.api.get("modelservers", "two"), 'admission webhook "a.b" denied the request: no')
@@ -295,6 +301,8 @@ async def test_owners_that_may_not_be_read_are_nobodys(below: Below) -> None:
         for number in range(3):
             await below.warn(replica_set, f"exceeded quota: team{number}", f"e{number}")
         await below.stage.until(lambda: below.asked()["get", "replicasets"], "it is asked")
+        await below.stage.settle()
+        await below.warn(replica_set, "exceeded quota: once-more", "e9")
         await below.stage.settle()
         assert below.asked()["get", "replicasets"] == 1
         assert below.stage.condition("Ready") == ("False", "DeploymentInProgress")
@@ -393,6 +401,30 @@ async def test_only_the_namespaces_that_are_looked_after_are_read(
     assert "/api/v1/namespaces/ns/pods" in paths
     assert "/api/v1/namespaces/ns/events" in paths
     assert not {"/api/v1/pods", "/api/v1/events"} & set(paths)
+
+
+async def test_news_of_a_pod_that_waits_let_free_gpus_be_counted_as_soon_as_they_may(below: Below) -> None:
+    await below.node("node-a", 4)
+    async with below.stage.controller() as operator:
+        await below.start()
+        await below.pod()
+        await below.reads("WaitingForGPU", "4 free in all")
+        await below.stage.settle()
+        operator._controller._causes._gpus._not_before = 0.0  # as if half a minute had passed
+        await below.node("node-b", 3)
+        await below.pod("0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
+        await below.reads("WaitingForGPU", "7 free in all: 0/3 nodes")
+
+
+async def test_a_deployment_that_is_suddenly_gone_is_followed_no_more(below: Below) -> None:
+    async with below.stage.controller() as operator:
+        await below.start()
+        await below.pod()
+        await below.reads("WaitingForGPU")
+        causes = operator._controller._causes
+        assert causes._followed
+        await below.api.remove("modeldeployments", "one")
+        await below.stage.until(lambda: not causes._followed, "nothing is followed")
 
 
 async def test_a_deployment_that_goes_takes_its_needs_along(below: Below) -> None:
