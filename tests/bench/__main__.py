@@ -8,173 +8,86 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
-from tests.bench.scenarios import Burst, Rest, measure_burst, measure_raw
+from tests.bench.burst_figures import SIZES, print_bursts
+from tests.bench.provider_figures import (
+    MEMORY_SIZES,
+    print_conformance,
+    print_latency,
+    print_lines,
+    print_memory,
+    print_requests,
+)
+from tests.bench.report import Report
+from tests.bench.targets import TARGETS
 
 if TYPE_CHECKING:
-    from tests.bench.cluster import Requests
+    from collections.abc import Callable, Collection
 
-RATIO_SIZE = 1000
+PARTS = {
+    "lines": print_lines,
+    "conformance": print_conformance,
+    "burst": print_bursts,
+    "latency": print_latency,
+    "requests": print_requests,
+    "memory": print_memory,
+}
 
 
 def main() -> int:
     """Measure and print; exit code 1 if a goal that is a ratio or a count is missed."""
     options = _parse()
+    report = Report()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        report = asyncio.run(_measure(options, Path(folder) / "controller.log"))
+        asyncio.run(_measure(report, options, Path(folder) / "controller.log"))
     if options.json:
         options.json.write_text(json.dumps(report.figures, indent=2) + "\n")
     return report.finish()
 
 
+async def _measure(report: Report, options: argparse.Namespace, log: Path) -> None:
+    for name in options.only:
+        await PARTS[name](report, options, log)
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=main.__doc__)
-    parser.add_argument("--sizes", default="100,300,1000,10000", help="burst sizes, comma-separated (%(default)s)")
+    parser.add_argument(
+        "--only", type=_names_of(PARTS), default=list(PARTS), metavar="PARTS", help=_list("parts", PARTS)
+    )
+    parser.add_argument(
+        "--providers", type=_names_of(TARGETS), default=list(TARGETS), metavar="NAMES", help=_list("providers", TARGETS)
+    )
+    bursts, memory = (",".join(map(str, sizes)) for sizes in (SIZES, MEMORY_SIZES))
+    parser.add_argument(
+        "--sizes",
+        type=_read_sizes,
+        help=f"deployments, of a burst and in memory, comma-separated (bursts {bursts}; memory {memory})",
+    )
+    parser.add_argument("--each", type=int, help="deployments of each provider (latency 100, requests 20)")
     parser.add_argument("--rounds", type=int, default=2, help="pairs of burst and raw writes (%(default)s)")
     parser.add_argument("--idle", type=float, default=60.0, help="seconds of idleness to count (%(default)s)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    options = parser.parse_args()
-    options.sizes = [int(size) for size in options.sizes.split(",")]
-    return options
+    return parser.parse_args()
 
 
-class Report:
-    """Prints as it goes, collects figures, and remembers which goals were missed."""
-
-    def __init__(self) -> None:
-        self.figures: dict[str, float] = {}
-        self._missed: list[str] = []
-
-    def say(self, text: str) -> None:
-        """One line."""
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-
-    def figure(
-        self, name: str, value: float, unit: str = "", *, goal: float | None = None, judge: bool = False
-    ) -> None:
-        """One figure; with a goal (at most so much) beside it. `judge` fails the run when it is missed."""
-        self.figures[name] = round(value, 4)
-        verdict = ""
-        if goal is not None:
-            met = value <= goal
-            verdict = f"   goal <= {goal:g}: {'met' if met else 'MISSED'}"
-            if judge and not met:
-                self._missed.append(name)
-        self.say(f"  {name:<58}{value:>10.3f} {unit:<8}{verdict}")
-
-    def ratio(self, name: str, value: float, goal: float) -> None:
-        """A ratio that must reach a goal; it fails the run when it does not."""
-        self.figures[name] = round(value, 4)
-        met = value >= goal
-        if not met:
-            self._missed.append(name)
-        self.say(f"  {name:<58}{value:>10.3f}            goal >= {goal:g}: {'met' if met else 'MISSED'}")
-
-    def finish(self) -> int:
-        """Say how it went; the exit code."""
-        if self._missed:
-            self.say(f"missed: {', '.join(self._missed)}")
-        return 1 if self._missed else 0
+def _list(what: str, known: Collection[str]) -> str:
+    return f"{what} to measure, comma-separated (all: {','.join(known)})"
 
 
-async def _measure(options: argparse.Namespace, log: Path) -> Report:
-    report = Report()
-    bursts: dict[int, Burst] = {}
-    for size in options.sizes:
-        idle = options.idle if size == RATIO_SIZE else 0.0
-        burst, rest = await measure_burst(size, log, idle=idle)
-        bursts[size] = burst
-        _print_burst(report, burst)
-        if rest is not None:
-            _print_rest(report, rest)
-    if RATIO_SIZE in bursts and options.rounds:
-        await _compare(report, bursts[RATIO_SIZE], options.rounds, log)
-    if min(options.sizes) <= 300 and max(options.sizes) >= 10000:
-        small = bursts[300] if 300 in bursts else bursts[min(bursts)]
-        large = bursts[max(bursts)]
-        report.figure(
-            "time per deployment, largest burst / 300",
-            (large.seconds / large.size) / (small.seconds / small.size),
-            goal=1.2,
-            judge=True,
-        )
-    return report
+def _read_sizes(text: str) -> list[int]:
+    return [int(size) for size in text.split(",")]
 
 
-async def _compare(report: Report, first: Burst, rounds: int, log: Path) -> None:
-    report.say("the same writes without a controller")
-    rates, raws = [first.rate], []
-    for index in range(rounds):
-        raws.append(await measure_raw(first.samples))
-        if index + 1 < rounds:
-            rates.append((await measure_burst(RATIO_SIZE, log))[0].rate)
-    report.figure("raw: POST and the same three writes", median(raws), "/s")
-    report.figure("with the controller", median(rates), "/s")
-    report.ratio("throughput of 1,000 / raw", median(rates) / median(raws), 0.75)
+def _names_of(known: Collection[str]) -> Callable[[str], list[str]]:
+    def read(text: str) -> list[str]:
+        chosen = text.split(",")
+        if unknown := sorted(set(chosen) - set(known)):
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
+        return [name for name in known if name in chosen]
 
-
-def _print_burst(report: Report, burst: Burst) -> None:
-    size = burst.size
-    report.say(f"burst of {size}")
-    report.figure(f"{size}: create -> provider object", size / burst.rendered_seconds, "/s")
-    report.figure(f"{size}: create -> status", burst.rate, "/s")
-    report.figure(f"{size}: create -> provider object p50", burst.to_object.p50, "s")
-    report.figure(f"{size}: create -> provider object p99", burst.to_object.p99, "s")
-    report.figure(f"{size}: create -> status p50", burst.to_status.p50, "s")
-    report.figure(f"{size}: create -> status p99", burst.to_status.p99, "s")
-    report.figure(f"{size}: upstream ready -> Running, all at once", size / burst.running_seconds, "/s")
-    report.figure(f"{size}: upstream ready -> Running p99 in that burst", burst.upstream_to_status.p99, "s")
-    report.figure(f"{size}: controller CPU per deployment until Deploying", burst.cpu / size * 1000, "ms")
-    goal = {1000: 150.0, 10000: 400.0}.get(size)
-    report.figure(f"{size}: controller RSS", burst.usage.rss, "MiB", goal=goal)
-    report.figure(
-        f"{size}: writes per deployment until Deploying, POST not counted",
-        _writes(burst.until_deploying) / size - 1,
-        goal=3.01,
-        judge=True,
-    )
-    report.figure(
-        f"{size}: writes per deployment until Running", (_writes(burst.until_running) / size) - 2, goal=4.01, judge=True
-    )
-    for (verb, resource), count in sorted(burst.until_running.items()):
-        report.say(f"    {verb:<8}{resource:<34}{count / size:>8.3f} per deployment")
-
-
-def _writes(requests: Requests) -> int:
-    """Writes but events (they are not part of the goal), Leases and heartbeats."""
-    mine = ("modeldeployments", "workspaces")
-    reads = {"GET", "LIST"}
-    return sum(
-        count for (verb, name), count in requests.items() if verb not in reads and name.partition("/")[0] in mine
-    )
-
-
-def _print_rest(report: Report, rest: Rest) -> None:
-    report.figure("upstream change -> status p50, idle", rest.idle_upstream.p50, "s")
-    report.figure("upstream change -> status p99, idle", rest.idle_upstream.p99, "s", goal=0.1)
-    report.figure("upstream change -> status p50, during a burst", rest.busy_upstream.p50, "s")
-    report.figure("upstream change -> status p99, during a burst", rest.busy_upstream.p99, "s", goal=1.0)
-    quiet = {key: count for key, count in rest.idle_requests.items() if _about_deployments(key)}
-    report.figure(
-        f"requests about {rest.idle_deployments} idle deployments in {rest.idle_seconds:.0f} s",
-        sum(quiet.values()),
-        goal=0,
-        judge=True,
-    )
-    for (verb, resource), count in sorted(rest.idle_requests.items()):
-        report.say(f"    {verb:<8}{resource:<34}{count:>8d} in {rest.idle_seconds:.0f} s")
-    report.figure(f"start to ready with {rest.deployments} deployments", rest.start_seconds, "s", goal=2.0)
-    writes = sum(
-        count for key, count in rest.start_requests.items() if _about_deployments(key) and key[0] not in {"GET", "LIST"}
-    )
-    report.figure("writes about deployments at that start", writes, goal=0, judge=True)
-
-
-def _about_deployments(key: tuple[str, str]) -> bool:
-    return key[1].partition("/")[0] in {"modeldeployments", "workspaces", "events", "configmaps", "services"}
+    return read
 
 
 if __name__ == "__main__":

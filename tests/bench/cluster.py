@@ -1,12 +1,13 @@
-"""The cluster that is measured: etcd and API server, our CRDs, and KAITO's Workspace alone, so one object each."""
+"""The cluster that is measured: etcd and API server, our CRDs, and those of the providers that are measured."""
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from collections import Counter
 from contextlib import contextmanager
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kubeairunway.kube.client import Client
 from kubeairunway.kube.config import load_config
@@ -14,45 +15,53 @@ from kubeairunway.kube.http_transport import open_transport
 from kubeairunway.model.crd import crd_yaml
 from kubeairunway.objects.resources import Resource
 from kubeairunway_dev.controlplane import ControlPlane
+from kubeairunway_dev.standins import CRDS, installation
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Collection, Iterator, Mapping
     from pathlib import Path
 
+    from tests.bench.targets import Target
+
 DEPLOYMENTS = Resource("kubeairunway.ai", "v1alpha1", "ModelDeployment", "modeldeployments", namespaced=True)
-WORKSPACES = Resource("kaito.sh", "v1beta1", "Workspace", "workspaces", namespaced=True)
 NAMESPACES = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
 
-OPERATOR = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "kaito-workspace", "namespace": "default", "labels": {"app.kubernetes.io/name": "workspace"}},
-    "spec": {
-        "selector": {"matchLabels": {"app": "kaito"}},
-        "template": {
-            "metadata": {"labels": {"app": "kaito"}},
-            "spec": {"containers": [{"name": "operator", "image": "stand-in"}]},
-        },
-    },
-}
-"""The upstream operator's Deployment as a stand-in: nothing runs here, its status says one replica is ready."""
+CONTROLLER_NAMESPACE: Final = "kubeairunway-system"
+ACCOUNT: Final = f"system:serviceaccount:{CONTROLLER_NAMESPACE}:controller"
+"""The controller's user in the audit log, where there is one."""
 
-LEASE_NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubeairunway-system"}}
+QUIET: Final = 5.0
+"""Seconds without a request that count as the end of the work: a status text may wait for 2."""
+
+ALWAYS: Final = ("leases", "inferenceproviderconfigs")
+"""What an idle controller writes, by design."""
 
 
 @contextmanager
-def measured_cluster() -> Iterator[ControlPlane]:
-    """Start the API server and etcd with our CRDs, the Workspace CRD and a ready upstream operator."""
-    standins = files("kubeairunway_dev.standins") / "crds"
-    workspace = next(item for item in standins.iterdir() if "workspaces" in item.name)
-    with ControlPlane(controller_manager=False, scheduler=False) as cluster:
-        cluster.install_crds([crd_yaml(), workspace.read_text()])
-        cluster.apply(OPERATOR, LEASE_NAMESPACE)
-        status = {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1, "observedGeneration": 1}
-        path = "/apis/apps/v1/namespaces/default/deployments/kaito-workspace"
-        live = cluster.request("GET", path).json
-        cluster.request("PUT", f"{path}/status", {**live, "status": status})
+def measured_cluster(targets: Collection[Target], *, audit: bool = False) -> Iterator[ControlPlane]:
+    """Start the API server and etcd with our CRDs, the targets' CRDs, and upstream operators that are ready.
+
+    Kubernetes' own controllers do not run: nothing makes pods, and nothing collects garbage.
+    """
+    endings = tuple(ending for target in targets for ending in target.crds)
+    upstream = [path for path in sorted(CRDS.iterdir()) if path.name.endswith(endings)]
+    with ControlPlane(controller_manager=False, scheduler=False, audit=audit) as cluster:
+        cluster.install_crds([crd_yaml(), *upstream])
+        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": CONTROLLER_NAMESPACE}})
+        for operator in {target.operator.name: target.operator for target in targets if target.operator}.values():
+            cluster.apply(*(body for _, body in installation.make_objects(operator)))
+            path = f"/apis/apps/v1/namespaces/{operator.namespace}/deployments/{operator.name}"
+            live = cluster.request("GET", path).json
+            cluster.request("PUT", f"{path}/status", {**live, **installation.READY})
         yield cluster
+
+
+def make_account(cluster: ControlPlane) -> Path:
+    """A kubeconfig for the controller alone, so that its requests can be told from others' in the audit log."""
+    path = cluster.service_account_kubeconfig(CONTROLLER_NAMESPACE, "controller")
+    account = f"--serviceaccount={CONTROLLER_NAMESPACE}:controller"
+    cluster.kubectl("create", "clusterrolebinding", "controller", "--clusterrole=cluster-admin", account)
+    return path
 
 
 async def open_client(kubeconfig: Path) -> AsyncIterator[Client]:
@@ -67,7 +76,8 @@ async def open_client(kubeconfig: Path) -> AsyncIterator[Client]:
 Requests = Counter[tuple[str, str]]
 _SAMPLE = re.compile(r"^apiserver_request_total\{(.*)\} ([0-9.e+]+)$")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
-OURS = ("modeldeployments", "workspaces", "inferenceproviderconfigs", "leases", "events", "configmaps", "services")
+UPSTREAM = ("workspaces", "inferencesets", "dynamographdeployments", "rayservices", "rayclusters", "deployments")
+OURS = ("modeldeployments", "inferenceproviderconfigs", "leases", "events", "configmaps", "services", *UPSTREAM)
 
 
 async def count_requests(client: Client) -> Requests:
@@ -83,3 +93,19 @@ async def count_requests(client: Client) -> Requests:
             name = "/".join(part for part in (labels["resource"], labels["subresource"]) if part)
             found[labels["verb"], name] += int(float(match[2]))
     return found
+
+
+async def settle(client: Client, limit: float) -> Requests:
+    """Wait until nothing is said about deployments any more, events included; the counts then.
+
+    Raises TimeoutError after `limit` seconds.
+    """
+    before = await count_requests(client)
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        await asyncio.sleep(QUIET)
+        now = await count_requests(client)
+        if not {name for _, name in now - before if name.partition("/")[0] not in ALWAYS}:
+            return now
+        before = now
+    raise TimeoutError(f"requests about deployments did not end within {limit:.0f} s")

@@ -7,12 +7,15 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.bench.cluster import DEPLOYMENTS, NAMESPACES, WORKSPACES
+from tests.bench.cluster import DEPLOYMENTS, NAMESPACES
+from tests.bench.targets import WORKSPACE
 
 from kubeairunway.model import names
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
+
+    from tests.bench.targets import Target
 
     from kubeairunway.kube.client import Client
 
@@ -25,16 +28,6 @@ Body = dict[str, Any]
 async def make_namespace(client: Client, name: str) -> None:
     """Create the namespace of one burst."""
     await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-
-
-def new_deployment(namespace: str, index: int) -> Body:
-    """The user's object: a model id of its own, on CPU, so that nothing can be shared between two of them."""
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.MODEL_DEPLOYMENT,
-        "metadata": {"name": f"m-{index:05d}", "namespace": namespace},
-        "spec": {"model": {"id": f"org/model-{index:05d}-GGUF"}},
-    }
 
 
 async def run_all(work: Iterable[Callable[[], Awaitable[None]]]) -> float:
@@ -51,13 +44,13 @@ async def run_all(work: Iterable[Callable[[], Awaitable[None]]]) -> float:
 
 
 async def create_deployments(
-    client: Client, namespace: str, numbers: Iterable[int], created: dict[str, float]
+    client: Client, namespace: str, numbers: Iterable[int], *, created: dict[str, float], target: Target = WORKSPACE
 ) -> float:
-    """POST deployments as a user would; notes when each was answered."""
+    """POST deployments of a target as a user would; note when each was answered. Seconds for all."""
 
     def piece(index: int) -> Callable[[], Awaitable[None]]:
         async def create() -> None:
-            body = new_deployment(namespace, index)
+            body = target.make_deployment(namespace, index)
             await client.create(DEPLOYMENTS, body)
             created[body["metadata"]["name"]] = time.monotonic()
 
@@ -74,7 +67,7 @@ async def repeat_writes(client: Client, namespace: str, samples: list[tuple[Body
 
     def piece(index: int, deployment: Body, workspace: Body) -> Callable[[], Awaitable[None]]:
         async def write() -> None:
-            made = await client.create(DEPLOYMENTS, new_deployment(namespace, index))
+            made = await client.create(DEPLOYMENTS, WORKSPACE.make_deployment(namespace, index))
             meta = made["metadata"]
             patch = {
                 "metadata": {
@@ -84,7 +77,7 @@ async def repeat_writes(client: Client, namespace: str, samples: list[tuple[Body
                 }
             }
             made = await client.merge_patch(DEPLOYMENTS, meta["name"], namespace, patch)
-            await client.create(WORKSPACES, _move(workspace, namespace, made))
+            await client.create(WORKSPACE.primary, _move(workspace, namespace, made))
             meta = {key: made["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
             await client.apply_status(
                 DEPLOYMENTS,
@@ -130,5 +123,5 @@ async def report_ready(client: Client, namespace: str, name: str, generation: in
     ]
     status = {"state": "Ready", "observedGeneration": generation, "conditions": conditions}
     began = time.monotonic()
-    await client.merge_patch(WORKSPACES, name, namespace, {"status": status}, subresource="status")
+    await client.merge_patch(WORKSPACE.primary, name, namespace, {"status": status}, subresource="status")
     return began

@@ -1,9 +1,8 @@
-"""The controller as its users run it: a process of its own, watched from outside."""
+"""Controller and stand-ins as their users run them: processes of their own, watched from outside."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 import subprocess
@@ -11,12 +10,16 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 READY_LIMIT = 60.0
 STOP_LIMIT = 30.0
+DELAY = "0.2"  # seconds that upstream takes from a change to ready
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -71,11 +74,41 @@ class Controller:
     def usage(self) -> Usage:
         """CPU time and resident memory now."""
         stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return Usage((int(stat[11]) + int(stat[12])) / TICKS, self._read_memory("VmRSS"))
+
+    @property
+    def peak(self) -> float:
+        """The most resident memory that the process ever had, in MiB."""
+        return self._read_memory("VmHWM")
+
+    def _read_memory(self, row: str) -> float:
         lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
-        rss = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-        return Usage((int(stat[11]) + int(stat[12])) / TICKS, rss / 1024)
+        return next(int(line.split()[1]) for line in lines if line.startswith(row)) / 1024
 
 
-def describe(value: object) -> str:
-    """A value as one line of JSON, for the machine-readable part of the report."""
-    return json.dumps(value, sort_keys=True)
+class StandIns:
+    """Programs that play upstream, one a module, from entering to leaving; `check` says whether all still run."""
+
+    def __init__(self, modules: Iterable[str], kubeconfig: Path, log: Path) -> None:
+        self._commands = [
+            [sys.executable, "-m", module, "--kubeconfig", str(kubeconfig), "--delay", DELAY] for module in modules
+        ]
+        self._log = log
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        for command in self._commands:
+            process = subprocess.Popen(command, stdout=self._log.open("ab"), stderr=subprocess.STDOUT)  # noqa: S603 - our own programs
+            self._processes.append(process)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.wait(STOP_LIMIT)
+
+    def check(self) -> None:
+        """Raise RuntimeError with the end of the log if a program has ended."""
+        if any(process.poll() is not None for process in self._processes):
+            raise RuntimeError(f"a stand-in has ended: {self._log.read_text()[-2000:]}")

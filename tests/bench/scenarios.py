@@ -1,4 +1,4 @@
-"""What is measured, one function each; every one starts from a fresh cluster or says what it continues."""
+"""Bursts of KAITO's Workspaces and what follows them; every function starts afresh or says what it continues."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tests.bench.cluster import DEPLOYMENTS, WORKSPACES, Requests, count_requests, measured_cluster, open_client
+from tests.bench.cluster import DEPLOYMENTS, Requests, count_requests, measured_cluster, open_client, settle
 from tests.bench.load import create_deployments, make_namespace, repeat_writes, report_ready, run_all
 from tests.bench.process import Controller, Usage
-from tests.bench.timeline import Timeline, percentile, watching
+from tests.bench.targets import WORKSPACE
+from tests.bench.timeline import Latency, Timeline, watching
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from kubeairunway.kube.client import Client
@@ -26,22 +27,6 @@ BURST_BESIDE = 1000  # deployments created beside them
 CHANGE_EVERY = 0.05  # seconds between changes beside a burst: all of them fall into it
 RAW_SAMPLES = 1000
 NAMESPACE = "burst"
-QUIET = 5.0  # seconds without a request that count as the end of the work
-ALWAYS = ("leases", "inferenceproviderconfigs")  # what an idle controller writes, by design
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
-    """A distribution in seconds."""
-
-    p50: float
-    p99: float
-
-    @classmethod
-    def of(cls, ends: Mapping[str, float], starts: Mapping[str, float]) -> Latency:
-        """From the moments at which the same names ended and started."""
-        values = [ends[name] - starts[name] for name in starts if name in ends]
-        return cls(p50=percentile(values, 0.5), p99=percentile(values, 0.99))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +68,7 @@ class Rest:
 
 @asynccontextmanager
 async def _bench_cluster() -> AsyncIterator[tuple[Client, Path]]:
-    with measured_cluster() as cluster:
+    with measured_cluster([WORKSPACE]) as cluster:
         async for client in open_client(cluster.kubeconfig):
             yield client, cluster.kubeconfig
 
@@ -106,7 +91,7 @@ async def _measure_rest(client: Client, kubeconfig: Path, log: Path, timeline: T
         start_requests = await count_requests(client) - before
         idle_upstream = await _change_one_by_one(client, timeline)
         busy_upstream = await _change_during_burst(client, timeline)
-        before = await _settle(client)
+        before = await settle(client, LIMIT)
         await asyncio.sleep(idle)
         return Rest(
             deployments=deployments,
@@ -134,7 +119,7 @@ async def measure_raw(samples: list[tuple[dict[str, Any], dict[str, Any]]]) -> f
 async def _run_burst(client: Client, namespace: str, size: int, timeline: Timeline, controller: Controller) -> Burst:
     before, cpu = await count_requests(client), controller.usage().cpu
     began = time.monotonic()
-    await create_deployments(client, namespace, range(size), timeline.created)
+    await create_deployments(client, namespace, range(size), created=timeline.created)
     await timeline.wait(lambda: len(timeline.deploying) == size, LIMIT)
     deployed = max(timeline.deploying.values())
     spent = controller.usage().cpu - cpu
@@ -171,34 +156,22 @@ def _reporter(client: Client, namespace: str, name: str, reported: dict[str, flo
 async def _read_samples(client: Client, namespace: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     pages = client.list_pages(DEPLOYMENTS, namespace=namespace, limit=RAW_SAMPLES)
     deployments = [item async for page in pages for item in page.items][:RAW_SAMPLES]
-    pages = client.list_pages(WORKSPACES, namespace=namespace, limit=RAW_SAMPLES)
+    pages = client.list_pages(WORKSPACE.primary, namespace=namespace, limit=RAW_SAMPLES)
+    kind = WORKSPACE.primary
     workspaces = {item["metadata"]["name"]: item async for page in pages for item in page.items}
     return [
         (
             {**item, "apiVersion": DEPLOYMENTS.api_version, "kind": DEPLOYMENTS.kind},
-            {**workspaces[item["metadata"]["name"]], "apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind},
+            {**workspaces[item["metadata"]["name"]], "apiVersion": kind.api_version, "kind": kind.kind},
         )
         for item in deployments
     ]
 
 
-async def _settle(client: Client) -> Requests:
-    """Wait until nothing is said about deployments any more, events included; the counts then."""
-    before = await count_requests(client)
-    deadline = time.monotonic() + LIMIT
-    while time.monotonic() < deadline:
-        await asyncio.sleep(QUIET)
-        now = await count_requests(client)
-        if not {name for _, name in now - before if name.partition("/")[0] not in ALWAYS}:
-            return now
-        before = now
-    raise TimeoutError(f"requests about deployments did not end within {LIMIT:.0f} s")
-
-
 async def _prepare_changes(client: Client, timeline: Timeline, count: int) -> list[str]:
     """More deployments, up to Deploying: those whose upstream reports next."""
     size = len(timeline.created)
-    await create_deployments(client, NAMESPACE, range(size, size + count), timeline.created)
+    await create_deployments(client, NAMESPACE, range(size, size + count), created=timeline.created)
     await timeline.wait(lambda: len(timeline.deploying) == size + count, LIMIT)
     await asyncio.sleep(1)
     return sorted(timeline.created)[-count:]
@@ -218,7 +191,7 @@ async def _change_during_burst(client: Client, timeline: Timeline) -> Latency:
     names = await _prepare_changes(client, timeline, SAMPLES)
     size = len(timeline.created)
     numbers = range(size, size + BURST_BESIDE)
-    burst = asyncio.create_task(create_deployments(client, NAMESPACE, numbers, timeline.created))
+    burst = asyncio.create_task(create_deployments(client, NAMESPACE, numbers, created=timeline.created))
     reported: dict[str, float] = {}
     for name in names:
         reported[name] = await report_ready(client, NAMESPACE, name)

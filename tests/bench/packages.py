@@ -1,0 +1,68 @@
+"""Provider packages as they lie in the checkout: how long they are, and how long the contract's rules take."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOT: Final = Path(__file__).parents[2]
+TEMPLATE: Final = ROOT / "examples" / "provider-template"
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines of Python."""
+
+    physical: int
+    code: int
+    """Neither blank nor comment; docstrings count."""
+
+
+def count_lines(files: Iterable[Path]) -> Lines:
+    """Count the lines of some files."""
+    lines = [line.strip() for path in files for line in path.read_text().splitlines()]
+    return Lines(len(lines), sum(bool(line) and not line.startswith("#") for line in lines))
+
+
+def list_sources(provider: str) -> list[Path]:
+    """The Python files of a shipped provider that are no tests."""
+    return sorted((ROOT / "plugins" / provider / "src").rglob("*.py"))
+
+
+def list_template() -> list[Path]:
+    """The Python files of the provider template, its test among them; none where there is no template."""
+    return sorted(TEMPLATE.rglob("*.py"))
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One run of `kubeairunway providers check`."""
+
+    seconds: float
+    code: int
+    summary: str
+
+
+async def check_provider(provider: str) -> Check:
+    """Hold a provider to the contract as its author would: a process of its own, from start to exit."""
+    program = Path(sys.executable).with_name("kubeairunway")
+    began = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        program,
+        "providers",
+        "check",
+        provider,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    last = output.decode().strip().splitlines()[-1:]
+    return Check(time.monotonic() - began, process.returncode or 0, "".join(last))
