@@ -35,6 +35,14 @@ Save a live upstream object as a test fixture: YAML without managedFields, owner
 the same object. Tests load it with `deployment(...).observe_fixture(path)`, and `providers check` as --fixtures DIR.
 Secrets are refused."""
 
+NEW: Final = """\
+Write a distribution with a provider that renders the given kind: module, CRD, test, README. It passes every check, and
+what it knows of upstream is made up: README.md says what to replace. No cluster is asked."""
+
+TRY: Final = """\
+Run the provider package in a folder against a cluster, without installing it: in one namespace, for deployments that
+name it, until Ctrl-C. Prints what happens to them. Other controllers leave the provider alone meanwhile."""
+
 POLICIES: Final = """\
 List the installed policies, which judge every deployment whatever its provider, with their states as of providers, what
 can be set for each, and the reason why one cannot be asked. While one cannot, nothing is created or changed. No cluster
@@ -58,7 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_controller(_command(commands, "controller", "run the controller", CONTROLLER))
     _add_decision(_command(commands, "explain", "say which provider a deployment gets, and why", EXPLAIN), "table")
     _add_decision(_command(commands, "render", "print the objects that a deployment becomes", RENDER), "yaml")
-    _add_providers(_command(commands, "providers", "list the installed providers; check and record", PROVIDERS))
+    _add_providers(_command(commands, "providers", "list the installed providers; new, try, check, record", PROVIDERS))
     _add_policies(_command(commands, "policies", "list the installed policies", POLICIES))
     crds = _command(commands, "crds", "print the CRDs", "Print the CustomResourceDefinitions, for kubectl apply.")
     _add_output(crds, ("yaml", "json"), "yaml")
@@ -189,6 +197,8 @@ def _below(parser: argparse.ArgumentParser, name: str, summary: str, description
 def _add_providers(parser: argparse.ArgumentParser) -> None:
     _add_check(_below(parser, "check", "hold a provider to the rules of the contract", CHECK))
     _add_record(_below(parser, "record", "save a live upstream object as a test fixture", RECORD))
+    _add_new(_below(parser, "new", "write a distribution to start from", NEW))
+    _add_try(_below(parser, "try", "run a package in development against a cluster", TRY))
     parser.add_argument("name", nargs="?", metavar="NAME", help="one provider, in whole")
     _add_output(parser, ("table", "yaml", "json"), "table")
     _add_provider_choice(parser)
@@ -210,6 +220,20 @@ def _add_record(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("object", metavar="KIND/NAME", help="KIND as in YAML, or KIND.GROUP where several have it")
     parser.add_argument("-n", "--namespace", metavar="NAMESPACE", help="namespace; default: the kubeconfig's")
     parser.add_argument("-o", "--output", metavar="FILE", help="file to write; default: standard output")
+    _add_cluster(parser)
+
+
+def _add_new(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the provider's name: lower-case letters, digits, inner hyphens")
+    parser.add_argument("--kind", required=True, metavar="GROUP/VERSION/KIND", help="the kind that serves models")
+    parser.add_argument("--directory", metavar="DIR", help="folder to make; default: kubeairunway-NAME")
+
+
+def _add_try(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", nargs="?", default=".", metavar="DIR", help="the package's folder; default: .")
+    parser.add_argument(
+        "-n", "--namespace", metavar="NAMESPACE", help="where it runs; made if missing; default: try-NAME"
+    )
     _add_cluster(parser)
 
 

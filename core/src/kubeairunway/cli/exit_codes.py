@@ -18,7 +18,7 @@ EXIT_CODES_TEXT = """\
 exit codes:
   0    done
   1    a deployment is invalid or no provider runs it; with `providers --check`: a provider is not loaded;
-       with `providers check`: it breaks a rule
+       with `providers check`: it breaks a rule; with `providers try`: it cannot be loaded
   2    wrong usage, or input or settings that cannot be read
   3    the cluster cannot be reached, or refused
   130  interrupted

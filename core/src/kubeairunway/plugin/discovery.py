@@ -56,7 +56,7 @@ def find_candidates(group: str = PROVIDER_GROUP) -> tuple[Candidate, ...]:
     cannot be known, so neither runs.
     """
     found = sorted(entry_points(group=group), key=lambda entry: (entry.name, _distribution(entry), entry.value))
-    return tuple(_make_candidate(name, tuple(many)) for name, many in groupby(found, key=lambda entry: entry.name))
+    return tuple(make_candidate(name, tuple(many)) for name, many in groupby(found, key=lambda entry: entry.name))
 
 
 def wrap_modules(modules: Mapping[str, object]) -> tuple[Candidate, ...]:
@@ -77,7 +77,8 @@ def split_names(text: str) -> frozenset[str]:
     return frozenset(name for item in text.split(",") if (name := item.strip()))
 
 
-def _make_candidate(name: str, found: tuple[EntryPoint, ...]) -> Candidate:
+def make_candidate(name: str, found: tuple[EntryPoint, ...]) -> Candidate:
+    """The candidate of one name from all entry points that have it."""
     first = found[0]
     problem = ""
     if len(found) > 1:

@@ -218,14 +218,17 @@ def load_registry(
     crash_notes: Path | None = None,
     only: Collection[str] | None = None,
     modules: Mapping[str, object] | None = None,
+    candidates: tuple[Candidate, ...] | None = None,
 ) -> Registry:
     """Find, import and check every installed provider; a broken one is a `Package` with a reason.
 
     `disabled` adds to what KUBEAIRUNWAY_DISABLE_PROVIDERS says. `deadline` and `import_deadline` are seconds.
     `crash_notes` is a directory that outlives the process (notes.py). `only` leaves all other packages out, as if they
-    were not installed. `modules` replaces what is installed. Raises SettingsError when `crash_notes` cannot be used.
+    were not installed. `modules` replaces what is installed, and so does `candidates`. Raises SettingsError when
+    `crash_notes` cannot be used.
     """
-    candidates = find_candidates() if modules is None else wrap_modules(modules)
+    if candidates is None:
+        candidates = find_candidates() if modules is None else wrap_modules(modules)
     off = frozenset(disabled) | read_disabled()
     remarks = tuple(find_unknown(off, candidates, "provider"))
     candidates = tuple(candidate for candidate in candidates if only is None or candidate.name in only)
