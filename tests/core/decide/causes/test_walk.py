@@ -201,6 +201,15 @@ def test_what_upstream_repeats_of_kubernetes_counts_where_nothing_else_is_known(
     assert cause_of(make, loading, words)[0] == "ModelDownload"
 
 
+def test_what_upstream_adds_to_the_schedulers_words_stays(make: Any) -> None:
+    words = f"{LACKING} preemption: 0/2 nodes are available: 2 No preemption victims found.; label a node gpu=8"
+    _, message = cause_of(make, Evidence(), words)
+    assert message == (
+        "A pod needs 8 x nvidia.com/gpu on one node: "
+        "0/2 nodes are available: 2 Insufficient nvidia.com/gpu; label a node gpu=8"
+    )
+
+
 def test_secrets_and_gpus_that_a_spec_asks_for() -> None:
     ref = {"valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}
     optional = {"valueFrom": {"secretKeyRef": {"name": "maybe", "key": "k", "optional": True}}}

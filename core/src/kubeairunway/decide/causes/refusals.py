@@ -29,7 +29,8 @@ _KINDS = {"configmap": "ConfigMap", "persistentvolumeclaim": "PersistentVolumeCl
 _BEFORE = re.compile(r"^(?:.*?(?:is forbidden: |failed error: |Error creating: ))+", re.DOTALL)
 """What comes before the refusal itself: it names a pod that never was, another one each time."""
 _NODES = re.compile(r"\d+/\d+ nodes are available")
-_PREEMPTION = re.compile(r"[,.]?\s*(?:no new claims to deallocate|preemption: ).*", re.DOTALL)
+_PREEMPTION = re.compile(r"[,.]?\s*(?:no new claims to deallocate|preemption: )[^;]*")
+"""Up to a semicolon, behind which an operator that repeats the scheduler may have added something."""
 
 
 def is_telling(event: Mapping[str, Any]) -> bool:
