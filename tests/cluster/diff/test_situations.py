@@ -137,14 +137,18 @@ def test_a_name_that_is_taken_is_foretold(bench: Any) -> None:
     name = next(row["name"] for row in said["objects"] if (row["kind"], row["action"]) == ("ConfigMap", "created"))
     bench.kubectl("create", "configmap", name)
     said = bench.foretell(document)
-    assert said["stops"]["reason"] == "ResourceConflict"
-    assert name in said["stops"]["message"]
+    assert (said["update"], said["held"]["reason"], said["objects"]) == ("waits", "ResourceConflict", [])
+    assert name in said["held"]["message"]
     moment = bench.mark()
     bench.apply(document)
     bench.until(lambda: reason_of(bench) == "ResourceConflict", "it stops at the name")
-    assert actions(said) == [("InferenceSet", "deleted")]
-    assert bench.writes(moment) == {("delete", "inferencesets")}
-    assert said["stops"]["message"] == bench.deployment()["status"]["message"]
+    assert bench.writes(moment) == set(), "what runs is not ended for a name that is taken"
+    kept = bench.deployment()
+    assert kept["status"]["phase"] == "Running"
+    assert kept["status"]["message"] == said["held"]["message"]
+    bench.kubectl("delete", "configmap", name)
+    bench.until(lambda: reason_of(bench) == "DeploymentReady", "it goes on when the name is free")
+    assert bench.kubectl("get", "configmap", name)
 
 
 def test_what_upstream_will_make_is_looked_up_as_well(bench: Any) -> None:

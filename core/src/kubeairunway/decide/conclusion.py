@@ -4,7 +4,7 @@ Phase, conditions and Ready are derived here, once for all providers.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -32,11 +32,21 @@ def conclude(deployment: Mapping[str, Any], plan: Plan, outcomes: Sequence[Outco
     """What to report once the steps of a plan have been tried, up to the first that failed."""
     failure = next((outcome for outcome in outcomes if outcome.error), None)
     before = deployment.get("status") or {}
-    events = (*plan.events, *_events_of(outcomes, failure, before))
+    told = () if _keeps_old(plan, failure) else plan.events
+    events = (*told, *_events_of(outcomes, failure, before))
     if plan.stage is None:
         return Conclusion(None, events, retry=failure is not None)
-    wanted = _build_status(deployment, before, plan.stage, outcomes, failure, now)
+    stage = plan.stage
+    if _keeps_old(plan, failure):
+        stage = replace(stage, blocked=None, serving_on=True)
+    wanted = _build_status(deployment, before, stage, outcomes, failure, now)
     return Conclusion(None if wanted == before else wanted, events, retry=failure is not None and not failure.conflict)
+
+
+def _keeps_old(plan: Plan, failure: Outcome | None) -> bool:
+    """Whether a name that is taken kept the old primary from being deleted, so that it serves on."""
+    blocked = plan.stage.blocked if plan.stage is not None else None
+    return failure is not None and failure.conflict and blocked is not None and blocked.reason == Reason.RECREATING
 
 
 def _events_of(outcomes: Sequence[Outcome], failure: Outcome | None, before: Mapping[str, Any]) -> list[EventNote]:

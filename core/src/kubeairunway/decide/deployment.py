@@ -269,7 +269,7 @@ class _Decider:
             conditions=(*choice_conditions(decision, every), *rollout.conditions),
             fields={**choice_fields(decision, self._snapshot.deployment), "objects": _list_others(objects)},
             provider={**choice_provider(decision, rollout.identity), **self._grant_gpus(request)},
-            resource=self._recall_resource(rollout) if rollout.replaced else _describe_resource(objects),
+            resource=self._describe_resource(rollout, objects),
             recorded=rollout.recorded,
             report=None if rollout.replaced else reported.report,
             proved=reported.proved and rollout.current,
@@ -280,12 +280,19 @@ class _Decider:
             **desired_replicas(request.spec),
         )
 
-    def _recall_resource(self, rollout: Rollout) -> dict[str, str]:
-        """What goes, of the same identity: the choice that was made for it stays, whoever is ready when it is gone."""
-        recorded = self._recorded
-        if not recorded.kind or recorded.identity != rollout.identity:
-            return {}
-        return {"apiVersion": recorded.api_version, "resourceKind": recorded.kind, "resourceName": recorded.name}
+    def _describe_resource(self, rollout: Rollout, objects: tuple[Rendered, ...]) -> dict[str, str]:
+        """The primary on record: the new one; the old one while it serves on, or goes for one of the same identity.
+
+        So the choice that was made for an identity stays, whoever is ready when the old object is gone.
+        """
+        if rollout.serving_on and self._primary is not None:
+            return _name_resource(self._primary.obj["apiVersion"], self._primary.kind.name, self._primary.name)
+        if rollout.replaced:
+            recorded = self._recorded
+            same = recorded.kind and recorded.identity == rollout.identity
+            return _name_resource(recorded.api_version, recorded.kind, recorded.name) if same else {}
+        primary = next(rendered for rendered in objects if rendered.primary)
+        return _name_resource(primary.api_version, primary.kind.name, primary.name)
 
     def _grant_gpus(self, request: Request) -> dict[str, int]:
         """What a status has on record for the policies of other deployments."""
@@ -352,9 +359,8 @@ _HOOK_EVENTS: Mapping[str, EventReason] = {
 """The event of a failure, by the reason that Ready gives for it."""
 
 
-def _describe_resource(objects: tuple[Rendered, ...]) -> dict[str, str]:
-    primary = next(rendered for rendered in objects if rendered.primary)
-    return {"apiVersion": primary.api_version, "resourceKind": primary.kind.name, "resourceName": primary.name}
+def _name_resource(api_version: str, kind: str, name: str) -> dict[str, str]:
+    return {"apiVersion": api_version, "resourceKind": kind, "resourceName": name}
 
 
 def _list_others(objects: tuple[Rendered, ...]) -> list[dict[str, str]]:

@@ -8,8 +8,8 @@ from kubeairunway.decide.changes import Change, Need, find_change, mark_lost
 from kubeairunway.decide.deletion import delete_step
 from kubeairunway.decide.existing import Primary, Recorded, find_primaries
 from kubeairunway.decide.facts import ProviderFacts
-from kubeairunway.decide.ownership import annotation, describe_conflict, describe_owner, is_owned
-from kubeairunway.decide.plan import EVENT_NORMAL, EVENT_WARNING, EventNote, Repairs, Snapshot, Step
+from kubeairunway.decide.ownership import annotation, describe_conflict, describe_owner, is_cached_whole, is_owned
+from kubeairunway.decide.plan import EVENT_NORMAL, EVENT_WARNING, Claim, EventNote, Repairs, Snapshot, Step
 from kubeairunway.decide.rendering import Rendered
 from kubeairunway.decide.stages import carry_conditions, ready
 from kubeairunway.decide.steps import drift_events, plan_obsolete, plan_steps
@@ -53,11 +53,11 @@ def plan_rollout(
     primary = next(change for change in changes if change.rendered.primary)
     identity = annotation(primary.rendered.body, names.IDENTITY)
     stale = _find_stale(snapshot, primary)
-    if stale:
-        return _plan_recreate(snapshot, stale, identity, facts)
     conflict = next((change for change in changes if change.need is Need.CONFLICT), None)
-    if conflict is not None:
-        return _plan_conflict(snapshot, conflict, primary, identity)
+    if conflict is not None and all(not old.deleting_since for old, _ in stale):
+        return _plan_conflict(snapshot, conflict, identity, exists=bool(stale) or _is_ours(primary, uid))
+    if stale:
+        return _plan_recreate(snapshot, stale, changes, identity, facts)
     known = recorded.identity == identity and bool(recorded.kind)
     if not _is_made_anew(snapshot):
         changes = tuple(_find_lost(snapshot, change, known=known) for change in changes)
@@ -102,7 +102,11 @@ def _find_stale(snapshot: Snapshot, primary: Change) -> tuple[tuple[Primary, tup
 
 
 def _plan_recreate(
-    snapshot: Snapshot, stale: tuple[tuple[Primary, tuple[str, ...]], ...], identity: str, facts: ProviderFacts
+    snapshot: Snapshot,
+    stale: tuple[tuple[Primary, tuple[str, ...]], ...],
+    changes: tuple[Change, ...],
+    identity: str,
+    facts: ProviderFacts,
 ) -> Rollout:
     going = [old for old, _ in stale if old.deleting_since]
     staying = [(old, paths) for old, paths in stale if not old.deleting_since]
@@ -130,7 +134,7 @@ def _plan_recreate(
     message = f"{text} is deleted, and made anew when it is gone"
     return Rollout(
         identity=identity,
-        steps=tuple(replace(delete_step(old), paths=paths) for old, paths in staying),
+        steps=tuple(replace(delete_step(old), paths=paths, claims=_find_names(changes)) for old, paths in staying),
         events=(
             *(_recreate_event(old, paths) for old, paths in staying),
             *_deleted_events(snapshot, going),
@@ -140,6 +144,14 @@ def _plan_recreate(
         replaced=True,
         after=after,
     )
+
+
+def _find_names(changes: Iterable[Change]) -> tuple[Claim, ...]:
+    """Names that the new objects will take and that no cache knows: what runs is not ended for a name that is taken."""
+    made = [change.rendered for change in changes if change.live is None]
+    own = ((each.kind, each.api_version, each.name) for each in made if not is_cached_whole(each.kind))
+    upstreams = (claim for change in changes if change.rendered.primary for claim in change.rendered.claims)
+    return tuple(dict.fromkeys((*own, *upstreams)))
 
 
 def _find_stuck(snapshot: Snapshot, going: Iterable[Primary]) -> tuple[bool, float | None]:
@@ -184,11 +196,14 @@ def _recreate_event(old: Primary, paths: tuple[str, ...]) -> EventNote:
     return EventNote(EVENT_NORMAL, EventReason.RECREATING, text)
 
 
-def _plan_conflict(snapshot: Snapshot, conflict: Change, primary: Change, identity: str) -> Rollout:
+def _is_ours(primary: Change, uid: str) -> bool:
+    return primary.live is not None and is_owned(primary.live, uid)
+
+
+def _plan_conflict(snapshot: Snapshot, conflict: Change, identity: str, *, exists: bool) -> Rollout:
     rendered = conflict.rendered
     owner = conflict.paths[0] if conflict.paths else describe_owner(conflict.live or {})
     message = describe_conflict(rendered.kind.name, rendered.name, owner)
-    exists = primary.live is not None and is_owned(primary.live, snapshot.deployment["metadata"]["uid"])
     shown = carry_conditions(snapshot.deployment, {ConditionType.READY})
     known = any((row.reason, row.message) == (Reason.RESOURCE_CONFLICT, message) for row in shown)
     events = () if known else (EventNote(EVENT_WARNING, EventReason.RESOURCE_CONFLICT, message),)

@@ -175,7 +175,7 @@ class ServedKinds:
 
 def _trim(crd: Json) -> Json:
     meta = crd["metadata"]
-    return {"metadata": {key: meta[key] for key in ("name", "uid", "resourceVersion", "creationTimestamp")}}
+    return {"metadata": {key: meta[key] for key in ("name", "uid", "resourceVersion", "creationTimestamp") if key in meta}}
 
 
 def _group_of(crd: Json) -> str:
