@@ -12,6 +12,7 @@ from kubeairunway.decide.causes.evidence import Wanted
 from kubeairunway.kube.client import Client
 from kubeairunway.kube.discovery import Discovery
 from kubeairunway.objects.selectors import parse_selector
+from kubeairunway.runtime import watches
 from kubeairunway.runtime.causes import Causes
 from kubeairunway.runtime.pods import PodWatches
 from kubeairunway.runtime.world import Moment
@@ -100,6 +101,23 @@ async def test_only_what_is_kept_of_a_pod_is_news(api: Any) -> None:
         await api.remove("pods", "a")
         await wait_until(lambda: len(news) > 2)
         assert news[1:] == [(True, True), (True, False)]
+
+
+async def test_pods_that_come_late_are_told_of_all_the_same(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches, "NEW_SECONDS", 0.05)
+    api.refuse["GET", "pods"] = 500, "InternalError"
+    await api.put("pods", pod("a", m="x"))
+    ready: list[str] = []
+    async with working() as tasks:
+        pods = PodWatches(Client(api), tasks, (), on_news=lambda *_: None, on_ready=ready.append)
+        selector = parse_selector("m=x")
+        pods.need("m")
+        await wait_until(lambda: ready == ["m"])
+        assert not pods.is_pending(selector)
+        assert pods.find("ns", selector) == ()
+        del api.refuse["GET", "pods"]
+        await wait_until(lambda: ready == ["m", "m"])
+        assert len(pods.find("ns", selector)) == 1
 
 
 async def test_pods_that_may_no_longer_be_read_are_not_shown(api: Any) -> None:

@@ -78,9 +78,12 @@ class LazyWatch:
             try:
                 while watch.is_new:  # noqa: ASYNC110 - complete or refused, whichever comes first
                     await asyncio.sleep(LOOK_SECONDS)
-                self._denied = watch.forbidden
+                self._denied, late = watch.forbidden, not watch.has_synced
                 self._on_ready()
                 if not self._denied:
+                    await watch.wait_synced()
+                    if late:  # nobody waited for it any longer
+                        self._on_ready()
                     await asyncio.Event().wait()
                 log.warning("%s may not be read: %s", watch.resource.plural, watch.problem)
             finally:
