@@ -209,6 +209,12 @@ FAULTS: dict[str, Fault] = {
         '    rows = live.raw.get("status", {}).get("conditions", [])\n'
         '    message = next((row["message"] for row in rows), "")',
     ),
+    "a child of another shape is a crash": fault(
+        "status-total",
+        STATUS,
+        STATUS + '    [row.raw["status"]["phase"] for row in observed.children.get(REPLICA, ())]\n',
+    ),
+    "an object that is gone is a crash": fault("status-total", STATUS, STATUS + '    observed.others[SERVICE, ""]\n'),
     "a negative count is passed on": fault(
         "status-total",
         'min(max(0, live.get("status.readyReplicas", 0)), desired)',

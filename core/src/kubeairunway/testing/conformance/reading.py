@@ -87,6 +87,7 @@ def _list_scenes(subject: Subject, case: Case, base: OfflineDecision) -> Iterato
     plain = make_scene(base)
     for title, raw in _EMPTY.items():
         yield title, Scene(raw, plain.others)
+    yield "an object whose others are gone", Scene(plain.primary)
     yield from _list_random(subject, plain)
     scene = subject.running(case)
     if scene is not None:
