@@ -22,12 +22,6 @@ CRDS = (ROOT / os.environ.get("KUBEAIRUNWAY_UPSTREAM_CRDS", "../shared/upstream-
 EXAMPLE = "acme"
 
 
-KNOWN = {
-    ("kaito", "status-total"): "a condition's observedGeneration below 0 reaches Report.generation; clamp it",
-}
-"""Findings that are not mended yet: once they are, these tests say so."""
-
-
 @cache
 def example() -> types.ModuleType:
     source = Path(__file__).parent / "acme" / "src" / "acme.py"
@@ -68,9 +62,7 @@ def _close() -> Iterator[None]:
 def list_cases() -> Iterator[object]:
     for name in list_providers():
         for rule in RULES:
-            known = KNOWN.get((name, rule.id))
-            marks = [pytest.mark.xfail(strict=True, reason=known)] if known else []
-            yield pytest.param(name, rule, id=f"{name}-{rule.id}", marks=marks)
+            yield pytest.param(name, rule, id=f"{name}-{rule.id}")
 
 
 @pytest.mark.parametrize(("name", "rule"), [*list_cases()])

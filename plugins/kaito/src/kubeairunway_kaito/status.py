@@ -45,7 +45,7 @@ def _report_set(request: Request, observed: Observed) -> Report:
     state = _set_state(primary, children, ready=ready, desired=desired)
     return Report(
         state=state,
-        generation=primary.condition("InferenceSetReady").get("observedGeneration", 0),
+        generation=max(0, primary.condition("InferenceSetReady").get("observedGeneration", 0)),
         ready=min(ready, desired),
         available=ready,
         pods=f"{CREATED_BY}={request.name}",
@@ -88,7 +88,7 @@ def _report_workspace(request: Request, primary: View) -> Report:
     serves = _is(primary, "ResourceReady", "True") or primary.get("status.state", "") in ("Ready", "NotReady")
     return Report(
         state=state,
-        generation=primary.condition("WorkspaceSucceeded").get("observedGeneration", 0),
+        generation=max(0, primary.condition("WorkspaceSucceeded").get("observedGeneration", 0)),
         ready=int(state is State.RUNNING),
         pods=f"kaito.sh/workspace={request.name}",
         service=request.name if serves else "",
