@@ -27,6 +27,9 @@ Json = dict[str, Any]
 ROOT = Path(__file__).parents[3]
 SYSTEM = "kubeairunway-system"
 ACCOUNT = "kubeairunway-controller"
+OTHERS = "dynamo,kuberay,vllm"
+"""Providers that neither the controller nor the command line has here: the page on rights is KAITO's."""
+
 PROGRAM = Path(sys.executable).with_name("kubeairunway")
 _numbers = itertools.count(1)
 
@@ -42,7 +45,11 @@ class Desk:
 
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
-        self._env = {**os.environ, "KUBECONFIG": str(plane.kubeconfig)}
+        self._env = {
+            **os.environ,
+            "KUBECONFIG": str(plane.kubeconfig),
+            "KUBEAIRUNWAY_DISABLE_PROVIDERS": OTHERS,
+        }
         self.namespace = f"desk-{next(_numbers)}"
         self.kubectl("create", "namespace", self.namespace)
 
@@ -179,7 +186,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         rules.write_text(read_rules())
         started.kubectl("apply", "-f", str(rules))
         account = started.service_account_kubeconfig(SYSTEM, ACCOUNT)
-        flags = ["--deletion-limit", "4", "--bind", "127.0.0.1:0", "--disable-providers", "dynamo,kuberay,vllm"]
+        flags = ["--deletion-limit", "4", "--bind", "127.0.0.1:0", "--disable-providers", OTHERS]
         started.start_beside("kaito", [sys.executable, "-m", "kubeairunway_dev.standins.kaito", "--delay", "0.2"])
         started.start_beside("controller", [str(PROGRAM), "controller", "--kubeconfig", str(account), *flags])
         yield started
