@@ -182,14 +182,32 @@ def changed(server: ControlPlane, version: str) -> bool:
 def test_a_trial_that_was_killed_is_no_obstacle_to_the_next(server: ControlPlane, begin: Callable[..., Trial]) -> None:
     killed = begin("--namespace", "elsewhere")
     killed.says(f"^trying {NAME} in namespace elsewhere until Ctrl-C")
-    until(lambda: (read_configs(server).get(NAME) or {}).get("status"), 20, lambda: killed.text)
+    until(lambda: (read_configs(server).get(NAME) or {}).get("status"), 30, lambda: killed.text)
     killed.end(signal.SIGKILL)
     again = begin("--namespace", "elsewhere")
     again.says(f"^trying {NAME} in namespace elsewhere until Ctrl-C")
     assert again.end() == 0
     assert "kubectl delete namespace elsewhere" in again.text
+    assert NAME not in read_configs(server), "the first trial made it"
+
+
+@pytest.mark.parametrize("spec", [{}, {"autoSelect": True, "disabled": True}, {"autoSelect": False}])
+def test_a_config_that_was_there_is_left_as_it_was_found(
+    server: ControlPlane, begin: Callable[..., Trial], spec: dict[str, Any]
+) -> None:
+    body = {"apiVersion": "kubeairunway.ai/v1alpha1", "kind": "InferenceProviderConfig", "metadata": {"name": NAME}}
+    server.kubectl("create", "-f", "-", input=json.dumps({**body, "spec": spec}))
+    killed = begin()
+    until(lambda: (read_configs(server).get(NAME) or {}).get("status"), 30, lambda: killed.text)
+    assert read_configs(server)[NAME]["spec"]["autoSelect"] is False
+    killed.end(signal.SIGKILL)
+    again = begin()
+    again.says(f"^trying {NAME} in namespace {NAMESPACE} until Ctrl-C")
+    assert again.end() == 0
     config = read_configs(server)[NAME]
-    assert "kubeairunway.ai/tried-by" not in (config["metadata"].get("annotations") or {})
+    assert config["spec"] == {"disabled": False, **spec}
+    assert "annotations" not in config["metadata"]
+    server.kubectl("delete", "ipc", NAME)
 
 
 def test_a_provider_that_a_controller_looks_after_is_not_taken_away(

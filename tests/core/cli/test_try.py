@@ -1,12 +1,17 @@
 """`providers try` as far as it needs no cluster: what is wrong with the package comes first."""
 
 import re
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubeairunway.cli.providers_try import make_settings
+from kubeairunway.cli.trial import find_holder, is_dead, make_identity
 from kubeairunway.errors import SettingsError
 
 KIND = "serving.example.com/v1/ModelServer"
@@ -82,3 +87,40 @@ def test_the_controller_has_one_namespace_one_provider_and_a_lease_of_its_own(mo
     for wrong in ("a,b", "A"):
         with pytest.raises(SettingsError):
             make_settings("mine", wrong)
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HOLDERS = {
+    "never looked after": (None, "", "", ""),
+    "looked after long ago": (301, "ProviderReady", "", ""),
+    "looked after by a controller": (300, "ProviderReady", "", "a controller that has its package looks after it"),
+    "not ready there": (1, "KindNotServed", "", "run that one with --disable-providers mine"),
+    "no longer loaded there": (1, "PackageMissing", "", ""),
+    "not loadable there": (1, "PackageFailed", "", ""),
+    "tried elsewhere": (7, "ProviderReady", "host-1", "host-1 tries it already (heartbeat 7 s ago); stop that first"),
+    "tried elsewhere long ago": (301, "ProviderReady", "host-1", ""),
+    "tried by somebody who names no process": (1, "ProviderReady", "me", "me tries it already"),
+}
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_who_looks_after_a_provider_is_read_from_its_config(name: str) -> None:
+    age, reason, tried, expected = HOLDERS[name]
+    config: dict[str, Any] = {"metadata": {"name": "mine", "annotations": {"kubeairunway.ai/tried-by": tried}}}
+    if age is not None:
+        beat = (NOW - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        rows = [{"type": "Ready", "status": "False", "reason": reason, "message": ""}]
+        config["status"] = {"lastHeartbeat": beat, "conditions": rows}
+    found = find_holder(config, NOW)
+    assert expected in found
+    assert bool(found) is bool(expected)
+
+
+def test_a_process_is_dead_only_if_it_is_known_to_be() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert is_dead(f"{socket.gethostname()}-{ended.pid}")
+    assert not is_dead(make_identity())
+    assert not is_dead(f"another-{ended.pid}")
+    assert not is_dead("unreadable")
+    assert not is_dead(f"{socket.gethostname()}-{10**30}")

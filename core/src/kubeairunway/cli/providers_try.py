@@ -111,6 +111,8 @@ def make_settings(name: str, namespace: str | None) -> Settings:
         "only": f"provider:{name}",
         "lease-namespace": place,
         "lease-name": f"try.{name}",
+        "lease-duration": "5",  # who kills a trial and begins again waits for so long
+        "lease-renew": "2",
         "bind": "127.0.0.1:0",
         "log-format": "human",
         "log-level": "warning",

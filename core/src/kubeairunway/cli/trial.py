@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from kubeairunway.decide.provider_config import HEARTBEAT_EXPIRY, missing_kinds
 from kubeairunway.errors import ApiError, KubeError
 from kubeairunway.kube.discovery import Discovery
 from kubeairunway.kube.transport import is_missing
-from kubeairunway.model.names import API_VERSION, PROVIDER_CONFIG, TRIED_BY
+from kubeairunway.model.names import API_VERSION, BEFORE_TRIAL, PROVIDER_CONFIG, TRIED_BY
 from kubeairunway.model.reasons import ConfigCondition, ConfigReason
 from kubeairunway.objects.conditions import find_condition
 from kubeairunway.objects.resources import Resource
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kubeairunway.kube.client import Client
+    from kubeairunway.objects.resources import Json
     from kubeairunway.plugin import Kind, Provider
 
 NAMESPACES: Final = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
@@ -32,13 +34,17 @@ UNLOADED: Final = frozenset({ConfigReason.PACKAGE_MISSING, ConfigReason.PACKAGE_
 """Why a provider's config is not ready where no controller has its package."""
 
 
+ABSENT: Final = "absent"
+"""What stands for a config that was not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A provider's config that is ours for a while, and how it was before; `before` is None if there was none."""
+    """A provider's config that is ours for a while; `before` is what BEFORE_TRIAL says of it."""
 
     name: str
     uid: str
-    before: Mapping[str, Any] | None
+    before: str
 
 
 def make_identity() -> str:
@@ -75,16 +81,26 @@ async def claim_config(client: Client, name: str, identity: str) -> Claim:
     """
     config = (await read_configs(client)).get(name)
     if config is None:
-        meta = {"name": name, "annotations": {TRIED_BY: identity}}
+        meta: Json = {"name": name, "annotations": {TRIED_BY: identity, BEFORE_TRIAL: ABSENT}}
         body = {"apiVersion": API_VERSION, "kind": PROVIDER_CONFIG, "metadata": meta, "spec": {"autoSelect": False}}
         made = await client.create(CONFIGS, body)
-        return Claim(name, made["metadata"]["uid"], None)
+        return Claim(name, made["metadata"]["uid"], ABSENT)
     holder = find_holder(config, datetime.now(UTC))
     if holder:
         raise KubeError(f"provider {name} is not free to be tried: {holder}")
-    meta = {"annotations": {TRIED_BY: identity}, "resourceVersion": config["metadata"]["resourceVersion"]}
+    before = describe_before(config)
+    meta = {
+        "annotations": {TRIED_BY: identity, BEFORE_TRIAL: before},
+        "resourceVersion": config["metadata"]["resourceVersion"],
+    }
     await client.merge_patch(CONFIGS, name, None, {"metadata": meta, "spec": {"autoSelect": False}})
-    return Claim(name, config["metadata"]["uid"], config.get("spec") or {})
+    return Claim(name, config["metadata"]["uid"], before)
+
+
+def describe_before(config: Mapping[str, Any]) -> str:
+    """Say how a config was before it was tried; a trial that was killed has left that with it."""
+    left = (config["metadata"].get("annotations") or {}).get(BEFORE_TRIAL)
+    return str(left) if left else json.dumps((config.get("spec") or {}).get("autoSelect"))
 
 
 def find_holder(config: Mapping[str, Any], now: datetime) -> str:
@@ -120,11 +136,11 @@ def is_dead(identity: str) -> bool:
 
 async def release_config(client: Client, claim: Claim) -> None:
     """Leave the config as it was found, if it is there still. Raises KubeError."""
-    if claim.before is None:
+    if claim.before == ABSENT:
         await client.delete(CONFIGS, claim.name, uid=claim.uid)
         return
-    spec = {"autoSelect": claim.before.get("autoSelect")}
-    patch = {"metadata": {"uid": claim.uid, "annotations": {TRIED_BY: None}}, "spec": spec}
+    meta = {"uid": claim.uid, "annotations": {TRIED_BY: None, BEFORE_TRIAL: None}}
+    patch = {"metadata": meta, "spec": {"autoSelect": json.loads(claim.before)}}
     try:
         await client.merge_patch(CONFIGS, claim.name, None, patch)
     except ApiError as error:
