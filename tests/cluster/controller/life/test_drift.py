@@ -32,8 +32,7 @@ async def test_whatever_is_changed_in_a_rendered_object_is_undone_within_two_sec
                 f"{live['kind']} {name_of(live)} is as it was before {[row['path'] for row in patch]}",
             )
         await alive.ready(case.name)
-        told = [line["message"] for line in alive.lab.processes[0].lines() if line.get("reason") == "DriftDetected"]
-        assert any(f"{case.primary.kind} '{case.name}' was " in message for message in told), told
+        await alive.lab.until(lambda: is_logged(alive, case), 5, "the log names the primary")
         await alive.lab.until(lambda: has_event(alive, case), 5, "an event says so")
 
     await alive.each(check)
@@ -78,6 +77,12 @@ async def test_a_deleted_object_comes_back_within_two_seconds(alive: Any) -> Non
         await alive.ready(case.name)
 
     await alive.each(check)
+
+
+def is_logged(life: Any, case: Any) -> bool:
+    """Whether the controller's log tells of drift of the primary."""
+    told = (line["message"] for line in life.lab.processes[0].lines() if line.get("reason") == "DriftDetected")
+    return any(f"{case.primary.kind} '{case.name}' was " in message for message in told)
 
 
 async def has_event(life: Any, case: Any) -> bool:
