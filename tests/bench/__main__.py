@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 import tempfile
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from tests.bench.provider_figures import (
 )
 from tests.bench.report import Report
 from tests.bench.targets import TARGETS
+
+from kubeairunway.model import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -69,7 +72,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2, help="pairs of burst and raw writes (%(default)s)")
     parser.add_argument("--idle", type=float, default=60.0, help="seconds of idleness to count (%(default)s)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if missing := sorted(set(options.providers) - entry_points(group=names.PROVIDER_GROUP).names):
+        parser.error(f"not installed: {', '.join(missing)}")
+    return options
 
 
 def _list(what: str, known: Collection[str]) -> str:

@@ -41,7 +41,12 @@ class AuditLog:
         self._offset = 0
 
     def read(self) -> list[Request]:
-        """The controller's requests since the last call, watches left out."""
+        """The controller's requests since the last call, watches left out.
+
+        Raises RuntimeError if the API server has begun a new file, which it does after 100 MB.
+        """
+        if self._path.stat().st_size < self._offset:
+            raise RuntimeError("the audit log begins anew: measure fewer deployments at once")
         with self._path.open("rb") as file:
             file.seek(self._offset)
             text = file.read()

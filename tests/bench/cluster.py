@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from kubeairunway.kube.client import Client
@@ -64,6 +64,7 @@ def make_account(cluster: ControlPlane) -> Path:
     return path
 
 
+@asynccontextmanager
 async def open_client(kubeconfig: Path) -> AsyncIterator[Client]:
     """Yield a client of our own machinery: the same that the controller uses."""
     transport = open_transport(load_config(kubeconfig))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kubeairunway.kube.client import Client
 
 LIMIT = 3600.0  # seconds until a step counts as lost
+LOOK_SECONDS = 30.0  # how often is looked whether all processes still run
 CHANGE_LIMIT = 30.0
 REPLICAS = 2  # what a deployment is scaled to
 
@@ -73,12 +74,21 @@ class Fleet:
             await create_deployments(self.client, target.namespace, numbers, created=timeline.created, target=target)
 
     async def wait(self, reached: Callable[[Timeline], bool]) -> None:
-        """Return when something holds for every provider. Raises TimeoutError with the provider's name."""
+        """Return when something holds for every provider.
+
+        Raises TimeoutError with the provider's name, and RuntimeError when a process that it takes has ended.
+        """
+        deadline = time.monotonic() + LIMIT
         for target, timeline in self.timelines.items():
-            try:
-                await timeline.wait(partial(reached, timeline), LIMIT)
-            except TimeoutError as error:
-                raise TimeoutError(f"{target.provider}: {error}") from error
+            done = partial(reached, timeline)
+            while not done():
+                try:
+                    await timeline.wait(done, LOOK_SECONDS)
+                except TimeoutError as error:
+                    self.controller.check()
+                    self.stand_ins.check()
+                    if time.monotonic() > deadline:
+                        raise TimeoutError(f"{target.provider}: {error}") from error
 
     async def change_all(self, change: Callable[[Target, str], Awaitable[object]]) -> None:
         """Do something with every deployment, as users do."""
@@ -98,7 +108,7 @@ async def _open_fleet(targets: Sequence[Target], log: Path, *, audit: bool = Fal
     with measured_cluster(targets, audit=audit) as cluster:
         account = make_account(cluster)
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(asynccontextmanager(open_client)(cluster.kubeconfig))
+            client = await stack.enter_async_context(open_client(cluster.kubeconfig))
             timelines = {}
             for target in targets:
                 await make_namespace(client, target.namespace)

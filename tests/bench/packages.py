@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kubeairunway_dev.standins import CRDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ROOT: Final = Path(__file__).parents[2]
+FIXTURES: Final = ROOT / "tests" / "contract" / "fixtures"
 TEMPLATE: Final = ROOT / "examples" / "provider-template"
 
 
@@ -46,23 +50,35 @@ class Check:
     """One run of `kubeairunway providers check`."""
 
     seconds: float
-    code: int
-    summary: str
+    remarks: list[str]
+    """What it says of broken rules, notes, and the summary."""
+
+
+def choose_crds() -> Path:
+    """The CRDs to check against: upstream's own where they are at hand, which are longer, else the stand-ins'."""
+    given = os.environ.get("KUBEAIRUNWAY_UPSTREAM_CRDS")
+    return (ROOT / given).resolve() if given else CRDS
 
 
 async def check_provider(provider: str) -> Check:
     """Hold a provider to the contract as its author would: a process of its own, from start to exit."""
     program = Path(sys.executable).with_name("kubeairunway")
+    fixtures = FIXTURES / provider
+    recorded = ["--fixtures", str(fixtures)] if fixtures.is_dir() else []
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         program,
         "providers",
         "check",
         provider,
+        "--crds",
+        str(choose_crds()),
+        *recorded,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await process.communicate()
-    last = output.decode().strip().splitlines()[-1:]
-    return Check(time.monotonic() - began, process.returncode or 0, "".join(last))
+    lines = [line.strip() for line in output.decode().splitlines()]
+    remarks = [line for line in lines[:-1] if line.startswith(("FAIL", "note:"))]
+    return Check(time.monotonic() - began, [*remarks, *lines[-1:]])

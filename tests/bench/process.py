@@ -71,6 +71,11 @@ class Controller:
         except (URLError, OSError):
             return False
 
+    def check(self) -> None:
+        """Raise RuntimeError with the end of the log if the controller has ended."""
+        if self._process.poll() is not None:
+            raise RuntimeError(f"the controller has ended: {self._log.read_text()[-2000:]}")
+
     def usage(self) -> Usage:
         """CPU time and resident memory now."""
         stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()

@@ -69,7 +69,7 @@ class Rest:
 @asynccontextmanager
 async def _bench_cluster() -> AsyncIterator[tuple[Client, Path]]:
     with measured_cluster([WORKSPACE]) as cluster:
-        async for client in open_client(cluster.kubeconfig):
+        async with open_client(cluster.kubeconfig) as client:
             yield client, cluster.kubeconfig
 
 

@@ -73,7 +73,7 @@ TARGETS: Final = {
             crds=("workspaces.yaml", "inferencesets.yaml"),
             operator=kaito_objects.OPERATOR,
             standin=f"{STANDINS}.kaito",
-            objects=2,
+            objects=3,
             spec=_choose("kaito"),
         ),
         Target(
