@@ -104,7 +104,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(packages: Path, tmp_path: Path) -> Run:
-    """Call `kubeairunway` with arguments, in an empty folder and home; our own providers, if installed, are switched off."""
+    """Call `kubeairunway` with arguments, in an empty folder and home; our own providers are switched off."""
 
     def call(*arguments: str, stdin: str | bytes = "", env: Mapping[str, str] | None = None) -> Result:
         environment = {

@@ -174,8 +174,8 @@ class ServedKinds:
 
 
 def _trim(crd: Json) -> Json:
-    meta = crd["metadata"]
-    return {"metadata": {key: meta[key] for key in ("name", "uid", "resourceVersion", "creationTimestamp") if key in meta}}
+    kept = ("name", "uid", "resourceVersion", "creationTimestamp")
+    return {"metadata": {key: value for key, value in crd["metadata"].items() if key in kept}}
 
 
 def _group_of(crd: Json) -> str:
