@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from kubeairunway.cli.providers_new import KindName
+
 KIND = "serving.example.com/v1/ModelServer"
 
 
@@ -131,6 +133,22 @@ def test_a_kind_that_cannot_be_is_refused_with_the_part_that_is_wrong(run: Any, 
 
 def test_the_kind_is_asked_for(run: Any) -> None:
     assert "the following arguments are required: --kind" in run("providers", "new", "mine").err
+
+
+PLURALS = {
+    "ModelServer": "modelservers",
+    "Policy": "policies",
+    "Gateway": "gateways",
+    "Switch": "switches",
+    "Mesh": "meshes",
+    "Class": "classes",
+    "Box": "boxes",
+}
+
+
+@pytest.mark.parametrize("kind", PLURALS)
+def test_the_plural_is_as_crds_mostly_have_it(kind: str) -> None:
+    assert KindName("a.dev", "v1", kind).plural == PLURALS[kind]
 
 
 PLACES = {

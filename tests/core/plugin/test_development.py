@@ -51,6 +51,14 @@ def test_a_module_is_found_in_each_usual_place(name: str, tmp_path: Path, monkey
             del sys.modules[each]
 
 
+def test_src_comes_before_the_folder_itself(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(SOUND)
+    (tmp_path / "src").mkdir()
+    for folder in (tmp_path, tmp_path / "src"):
+        (folder / "acme_dev.py").touch()
+    assert find_development(tmp_path).source == tmp_path / "src"
+
+
 WRONG = {
     "no pyproject.toml": (None, "write one: kubeairunway providers new NAME --kind GROUP/VERSION/Kind"),
     "not TOML": ("[project", "pyproject.toml cannot be read: "),
