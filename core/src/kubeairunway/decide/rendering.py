@@ -14,7 +14,7 @@ from kubeairunway.model.problems import Problem
 from kubeairunway.model.spec import Spec
 from kubeairunway.objects.digests import digest
 from kubeairunway.objects.resources import Json
-from kubeairunway.plugin import Kind, Manifest, Rendering, Request
+from kubeairunway.plugin import SERVICE, Kind, Manifest, Rendering, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +58,24 @@ def render_objects(
 
 
 def check_names(objects: tuple[Rendered, ...]) -> Iterator[Problem]:
-    """Names longer than upstream bears; never truncated, so that no two deployments can meet in one name."""
-    for rendered in objects:
-        limit = rendered.kind.max_name
-        if len(rendered.name) > limit:
-            rest = len(rendered.name) - limit
+    """Names that upstream does not bear; never changed by us, so that no two deployments can meet in one name.
+
+    Those of the objects, and those that upstream will take itself.
+    """
+    own = [(rendered.kind, rendered.name) for rendered in objects]
+    every = [*own, *((kind, name) for rendered in objects for kind, _, name in rendered.claims)]
+    for kind, name in every:
+        if len(name) > kind.max_name:
             yield Problem(
                 "metadata.name",
                 "NameTooLong",
-                f"{rendered.kind.name} '{rendered.name}' has {len(rendered.name)} characters, and {limit} are "
-                f"possible; use a name that is at least {rest} shorter",
+                f"{kind.name} '{name}' has {len(name)} characters, and {kind.max_name} are "
+                f"possible; use a name that is at least {len(name) - kind.max_name} shorter",
             )
+    digit = next((name for kind, name in every if kind == SERVICE and not name[0].isalpha()), "")
+    if digit:
+        text = f"a Service cannot be named '{digit}': its name begins with a letter; use a name that does"
+        yield Problem("metadata.name", "NotAServiceName", text)
 
 
 class _Completion:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from kubeairunway.decide.arguments import check_owned, check_twice
+from kubeairunway.decide.pod_values import check_pod_values, is_label_key
 from kubeairunway.decide.volumes import check_volumes
 from kubeairunway.model.problems import Problem
 from kubeairunway.model.spec import DEFAULT_GPU, MAX_CPU, MAX_MEMORY, EnvSource, Role, Spec, Toleration
@@ -15,9 +16,6 @@ from kubeairunway.objects.quantities import parse_quantity
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ARGUMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _VARIABLE = re.compile(r"[ -<>-~]+")
-_KEY_PREFIX = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
-_KEY_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
-_MAX_PREFIX = 253
 
 _SOURCES = ("configMapKeyRef", "secretKeyRef", "fieldRef", "resourceFieldRef", "fileKeyRef")
 
@@ -37,6 +35,7 @@ def check_spec(name: str, spec: Spec) -> tuple[Problem, ...]:
             _check_env(spec),
             _check_labels(spec),
             _check_tolerations(spec),
+            check_pod_values(spec),
             _check_gateway(spec),
         )
         for problem in check
@@ -190,20 +189,13 @@ def _check_labels(spec: Spec) -> Iterator[Problem]:
 
 
 def _check_keys(field: str, keys: Mapping[str, str]) -> Iterator[Problem]:
-    bad = sorted(key for key in keys if not _is_label_key(key))
+    bad = sorted(key for key in keys if not is_label_key(key))
     if bad:
         message = (
             f"the keys of {field} must be label keys: an optional DNS prefix and /, then at most 63 letters, digits,"
             f" -, _ and ., with a letter or digit at both ends; not {_quoted(bad)}"
         )
         yield Problem(f"spec.{field}", "InvalidKey", message)
-
-
-def _is_label_key(key: str) -> bool:
-    prefix, slash, name = key.rpartition("/")
-    if slash and (len(prefix) > _MAX_PREFIX or _KEY_PREFIX.fullmatch(prefix) is None):
-        return False
-    return _KEY_NAME.fullmatch(name) is not None
 
 
 def _quoted(names: list[str]) -> str:
