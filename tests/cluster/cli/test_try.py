@@ -97,6 +97,13 @@ def begin(server: ControlPlane, package: Path) -> Iterator[Callable[..., Trial]]
         trial.end()
 
 
+@pytest.fixture
+def ready(server: ControlPlane) -> ControlPlane:
+    """The server with our CRDs."""
+    server.install_crds([crd_yaml()])
+    return server
+
+
 def read_ready(server: ControlPlane) -> dict[str, Any]:
     rows = (server.get("md", "sample", "-n", NAMESPACE).get("status") or {}).get("conditions") or ()
     return next((row for row in rows if row["type"] == "Ready"), {"status": "", "reason": "", "message": ""})
@@ -179,47 +186,47 @@ def changed(server: ControlPlane, version: str) -> bool:
     return bool(server.get("md", "sample", "-n", NAMESPACE)["metadata"]["resourceVersion"] != version)
 
 
-def test_a_trial_that_was_killed_is_no_obstacle_to_the_next(server: ControlPlane, begin: Callable[..., Trial]) -> None:
+def test_a_trial_that_was_killed_is_no_obstacle_to_the_next(ready: ControlPlane, begin: Callable[..., Trial]) -> None:
     killed = begin("--namespace", "elsewhere")
     killed.says(f"^trying {NAME} in namespace elsewhere until Ctrl-C")
-    until(lambda: (read_configs(server).get(NAME) or {}).get("status"), 30, lambda: killed.text)
+    until(lambda: (read_configs(ready).get(NAME) or {}).get("status"), 30, lambda: killed.text)
     killed.end(signal.SIGKILL)
     again = begin("--namespace", "elsewhere")
     again.says(f"^trying {NAME} in namespace elsewhere until Ctrl-C")
     assert again.end() == 0
     assert "kubectl delete namespace elsewhere" in again.text
-    assert NAME not in read_configs(server), "the first trial made it"
+    assert NAME not in read_configs(ready), "the first trial made it"
 
 
 @pytest.mark.parametrize("spec", [{}, {"autoSelect": True, "disabled": True}, {"autoSelect": False}])
 def test_a_config_that_was_there_is_left_as_it_was_found(
-    server: ControlPlane, begin: Callable[..., Trial], spec: dict[str, Any]
+    ready: ControlPlane, begin: Callable[..., Trial], spec: dict[str, Any]
 ) -> None:
     body = {"apiVersion": "kubeairunway.ai/v1alpha1", "kind": "InferenceProviderConfig", "metadata": {"name": NAME}}
-    server.kubectl("create", "-f", "-", input=json.dumps({**body, "spec": spec}))
+    ready.kubectl("create", "-f", "-", input=json.dumps({**body, "spec": spec}))
     killed = begin()
-    until(lambda: (read_configs(server).get(NAME) or {}).get("status"), 30, lambda: killed.text)
-    assert read_configs(server)[NAME]["spec"]["autoSelect"] is False
+    until(lambda: (read_configs(ready).get(NAME) or {}).get("status"), 30, lambda: killed.text)
+    assert read_configs(ready)[NAME]["spec"]["autoSelect"] is False
     killed.end(signal.SIGKILL)
     again = begin()
     again.says(f"^trying {NAME} in namespace {NAMESPACE} until Ctrl-C")
     assert again.end() == 0
-    config = read_configs(server)[NAME]
+    config = read_configs(ready)[NAME]
     assert config["spec"] == {"disabled": False, **spec}
     assert "annotations" not in config["metadata"]
-    server.kubectl("delete", "ipc", NAME)
+    ready.kubectl("delete", "ipc", NAME)
 
 
 def test_a_provider_that_a_controller_looks_after_is_not_taken_away(
-    server: ControlPlane, begin: Callable[..., Trial]
+    ready: ControlPlane, begin: Callable[..., Trial]
 ) -> None:
     beat = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    if NAME not in read_configs(server):
+    if NAME not in read_configs(ready):
         body = {"apiVersion": "kubeairunway.ai/v1alpha1", "kind": "InferenceProviderConfig", "metadata": {"name": NAME}}
-        server.apply({**body, "spec": {}})
+        ready.apply({**body, "spec": {}})
     rows = [{"type": "Ready", "status": "True", "reason": "ProviderReady", "message": "", "lastTransitionTime": beat}]
     status = json.dumps({"status": {"ready": True, "lastHeartbeat": beat, "conditions": rows}})
-    server.kubectl("patch", "ipc", NAME, "--subresource=status", "--type=merge", "-p", status)
+    ready.kubectl("patch", "ipc", NAME, "--subresource=status", "--type=merge", "-p", status)
     trial = begin()
     trial.says(rf"a controller that has its package looks after it .*--disable-providers {NAME}")
     assert trial.process.wait(30) == 3

@@ -27,7 +27,8 @@ def test_the_example_in_the_repository_is_what_it_writes(run: Any, tmp_path: Pat
         }
         for folder in (tmp_path / "here", example)
     )
-    assert written == kept
+    again = f"kubeairunway providers new template --kind {KIND} --directory examples/provider-template"
+    assert written == kept, f"remove the example and write it again: {again}"
 
 
 ODD = {
