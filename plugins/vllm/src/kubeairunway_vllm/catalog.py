@@ -7,11 +7,9 @@ from pydantic import Field
 
 from kubeairunway.plugin import CONTRACT, SERVICE, Engine, Kind, Provider, hookimpl
 
-RECREATED = ("spec.selector",)  # Kubernetes refuses a change
+FIXED = ("spec.selector",)  # Kubernetes refuses a change
 SURGING = ("spec.template",)
-DEPLOYMENT = Kind(
-    group="apps", name="Deployment", versions=("v1",), recreate=RECREATED, surge=SURGING, surge_replicas=1
-)
+DEPLOYMENT = Kind(group="apps", name="Deployment", versions=("v1",), recreate=FIXED, surge=SURGING, surge_replicas=1)
 CLAIM = Kind(group="", name="PersistentVolumeClaim", versions=("v1",), max_name=253)
 
 SERVED = frozenset({"model", "engine", "image", "env", "secrets"})

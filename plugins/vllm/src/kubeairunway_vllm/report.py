@@ -1,8 +1,7 @@
 """A Deployment's own words as a report."""
 
 from kubeairunway.plugin import SERVICE, Observed, Report, Request, State, View, hookimpl
-from kubeairunway_vllm.arguments import PORT
-from kubeairunway_vllm.objects import select_pods
+from kubeairunway_vllm.objects import PORT, select_pods
 
 MAX_INT32 = 2**31 - 1
 COUNTS = ("replicas", "updatedReplicas", "readyReplicas")
@@ -43,9 +42,9 @@ def _judge(live: View, earlier: int) -> tuple[State, str]:
     message = progress.get("message", "")
     if progress.get("reason", "") == "ProgressDeadlineExceeded":
         return State.FAILED, message or "the rollout made no progress within its deadline"
-    if progress.get("status", "") == "Unknown":  # somebody paused the Deployment
-        return State.PROGRESSING, message
-    return State.PROGRESSING, f"{earlier} of an earlier revision are left" if earlier else ""
+    if progress.get("status", "") != "Unknown":  # Unknown: somebody paused the Deployment, and the message says so
+        message = f"{earlier} of an earlier revision are left" if earlier else ""
+    return State.PROGRESSING, message
 
 
 def _count(live: View, name: str) -> int:
