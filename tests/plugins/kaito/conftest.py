@@ -68,7 +68,16 @@ def _complete(request: Request, manifest: Manifest) -> dict[str, Any]:
         if values := dict(getattr(manifest, field)):
             metadata[field] = values
     group = f"{kind.group}/" if kind.group else ""
-    return {"apiVersion": f"{group}{version}", "kind": kind.name, "metadata": metadata, **manifest.body}
+    return {"apiVersion": f"{group}{version}", "kind": kind.name, "metadata": metadata, **_plain(manifest.body)}
+
+
+def _plain(value: Any) -> Any:
+    """JSON, parts of the spec included, as the core writes it."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def render_objects(request: Request) -> list[dict[str, Any]]:

@@ -80,14 +80,6 @@ LLAMACPP_CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "GGUF file": (args(ggufUrl="https://example.com/a.gguf"), []),
     "token as variable": ({"env": [{"name": "HF_TOKEN", "value": "x"}]}, []),
     "token as secret": ({"secrets": {"huggingFaceToken": "x"}}, []),
-    "token as both": (
-        {"env": [{"name": "HF_TOKEN", "value": "x"}], "secrets": {"huggingFaceToken": "x"}},
-        [("spec.env", "DuplicateToken")],
-    ),
-    "variable from a file": (
-        {"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "p", "key": "k"}}}]},
-        [("spec.env", "NoSuchVolume")],
-    ),
     "pod label of the user's": ({"podTemplate": {"metadata": {"labels": {"team": "a"}}}}, []),
     "pod label of KAITO's": (
         {"podTemplate": {"metadata": {"labels": {"kaito.sh/workspace": "a"}}}},
@@ -140,13 +132,6 @@ def test_scaling_an_existing_workspace_is_no_problem_where_sets_are_served(vllm:
 def test_a_set_cannot_be_asked_for_where_none_is_served(vllm: Maker, kinds_without_set: tuple[Kind, ...]) -> None:
     request = vllm(kinds=kinds_without_set, overrides=Overrides(resource="InferenceSet"))
     assert problems_of(request) == [("spec.provider.overrides.resource", "KindNotServed")]
-
-
-@pytest.mark.parametrize(
-    ("name", "fits"), [("a", True), ("llama-3", True), ("7b", False), ("a.b", False), ("a-", False), ("A", False)]
-)
-def test_the_name_has_to_name_a_service(vllm: Maker, name: str, fits: bool) -> None:  # noqa: FBT001 - a table's column
-    assert problems_of(vllm(name=name)) == ([] if fits else [("metadata.name", "NotAServiceName")])
 
 
 def test_a_workspace_does_not_take_the_name_of_a_sets_service(vllm: Maker, kinds_without_set: tuple[Kind, ...]) -> None:

@@ -84,12 +84,9 @@ def _preset(request: Request, config: str) -> dict[str, Any]:
 
 def _pod_template(request: Request) -> dict[str, Any]:
     metadata = request.spec.pod_template.metadata
-    spec: dict[str, Any] = {"containers": [_runner(request)]}
-    if request.spec.tolerations:
-        spec["tolerations"] = [row.model_dump(exclude_none=True) for row in request.spec.tolerations]
-    named = {"labels": dict(metadata.labels), "annotations": dict(metadata.annotations)}
-    kept = {key: value for key, value in named.items() if value}
-    return {"metadata": kept, "spec": spec} if kept else {"spec": spec}
+    named = _set(labels=metadata.labels, annotations=metadata.annotations)
+    spec = _set(containers=[_runner(request)], tolerations=request.spec.tolerations)
+    return _set(metadata=named, spec=spec)
 
 
 def choose_image(request: Request) -> str:
@@ -105,36 +102,35 @@ def choose_image(request: Request) -> str:
 
 
 def _runner(request: Request) -> dict[str, Any]:
-    container: dict[str, Any] = {
-        "name": "model",
-        "image": choose_image(request),
-        "args": build_runner_arguments(request),
-        "ports": [{"name": "http", "containerPort": PORT}],
+    return _set(
+        name="model",
+        image=choose_image(request),
+        args=build_runner_arguments(request),
+        ports=[{"name": "http", "containerPort": PORT}],
         # The runner opens the port when it has the model; without a probe KAITO calls a download ready.
-        "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 5},
-    }
-    if resources := _resources(request):
-        container["resources"] = resources
-    if env := _environment(request):
-        container["env"] = env
-    return container
+        readinessProbe={"tcpSocket": {"port": PORT}, "periodSeconds": 5},
+        resources=_resources(request),
+        env=_environment(request),
+    )
 
 
 def _resources(request: Request) -> dict[str, Any]:
     # Memory is limited to what is asked for: beyond it this pod ends, and not its neighbours on the node.
     # CPU is not limited: throttling slows every token, and an idle CPU is better used.
     wanted = request.spec.resources
-    gpus = str(wanted.gpu.count) if wanted.gpu.count else None
-    rows = {
-        "requests": {"memory": wanted.memory, "cpu": wanted.cpu},
-        "limits": {"memory": wanted.memory, wanted.gpu.type: gpus},
-    }
-    given = {row: {name: value for name, value in values.items() if value is not None} for row, values in rows.items()}
-    return {row: values for row, values in given.items() if values}
+    gpus = {wanted.gpu.type: str(wanted.gpu.count)} if wanted.gpu.count else {}
+    return _set(
+        requests=_set(memory=wanted.memory, cpu=wanted.cpu),
+        limits={**_set(memory=wanted.memory), **gpus},
+    )
 
 
-def _environment(request: Request) -> list[dict[str, Any]]:
-    env: list[dict[str, Any]] = [row.model_dump(exclude_none=True) for row in request.spec.env]
-    if secret := request.spec.secrets.hugging_face_token:
-        env.append({"name": HF_TOKEN, "valueFrom": {"secretKeyRef": {"name": secret, "key": HF_TOKEN}}})
-    return env
+def _environment(request: Request) -> list[Any]:
+    secret = request.spec.secrets.hugging_face_token
+    token = {"name": HF_TOKEN, "valueFrom": {"secretKeyRef": {"name": secret, "key": HF_TOKEN}}}
+    return [*request.spec.env, *([token] if secret else [])]
+
+
+def _set(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON of any shape
+    """The fields that say something."""
+    return {name: value for name, value in fields.items() if value}

@@ -1,6 +1,5 @@
 """What KAITO cannot do although it carries the fields: values that clash, and values it would drop."""
 
-import re
 from collections.abc import Iterator
 
 from kubeairunway.plugin import Problem, Request
@@ -15,10 +14,8 @@ from kubeairunway_kaito.placement import (
     read_settings,
     require_node_labels,
 )
-from kubeairunway_kaito.render import API_SUFFIX, CREATED_BY, HF_TOKEN, choose_image
+from kubeairunway_kaito.render import API_SUFFIX, CREATED_BY, choose_image
 
-SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
-"""A DNS-1035 label: what Kubernetes accepts as the name of a Service."""
 RESERVED_POD_LABELS = frozenset(
     {CREATED_BY, "kaito.sh/workspace", "kaito.sh/inference-role", "multiroleinference.kaito.sh/created-by"}
 )
@@ -36,13 +33,6 @@ def find_problems(request: Request) -> Iterator[Problem]:
 
 
 def _check_kind(request: Request) -> Iterator[Problem]:
-    if not SERVICE_NAME.fullmatch(request.name):
-        yield Problem(
-            "metadata.name",
-            "NotAServiceName",
-            f'"{request.name}" cannot name a Service, and KAITO needs one of that name: '
-            "start with a letter, and use lower-case letters, digits and hyphens",
-        )
     kind, replicas = choose_kind(request), request.spec.scaling.replicas
     # KAITO takes whatever Service has its Workspace's name for its own: calls would end at another model.
     meets = kind == WORKSPACE and INFERENCE_SET in request.versions and request.name.endswith(f"-{API_SUFFIX}")
@@ -129,15 +119,6 @@ def _check_runner(request: Request) -> Iterator[Problem]:
     yield from _check_image(request)
     for key in sorted(key for key in spec.engine.args if key.replace("_", "-") == CONTEXT_SIZE):
         yield Problem(f"spec.engine.args.{key}", "ArgumentOwned", f"set spec.engine.contextLength instead of {key}")
-    if spec.secrets.hugging_face_token and any(row.name == HF_TOKEN for row in spec.env):
-        yield Problem(
-            "spec.env", "DuplicateToken", f"secrets.huggingFaceToken sets {HF_TOKEN} already; keep one of the two"
-        )
-    for row in spec.env:
-        if row.value_from and row.value_from.file_key_ref:
-            yield Problem(
-                "spec.env", "NoSuchVolume", f"{row.name}: fileKeyRef needs a volume, and KAITO's pods have none"
-            )
     for key in sorted(RESERVED_POD_LABELS & spec.pod_template.metadata.labels.keys()):
         yield Problem("spec.podTemplate.metadata.labels", "ReservedPodLabel", f"KAITO sets {key} itself; leave it out")
     vllm_only = {
