@@ -45,7 +45,8 @@ async def test_what_others_add_is_left_alone_and_nothing_is_written_over_it(aliv
     async def add(case: Any) -> None:
         await alive.running(case)
         for resource, live in await alive.owned(case.name):
-            patch: dict[str, Any] = {"metadata": {"labels": {"team": "red"}, "annotations": {"example.com/seen": "yes"}}}
+            marks = {"labels": {"team": "red"}, "annotations": {"example.com/seen": "yes"}}
+            patch: dict[str, Any] = {"metadata": marks}
             if live["kind"] == "Deployment":
                 patch["spec"] = {"template": {"spec": {"priorityClassName": "", "dnsPolicy": "Default"}}}
             done = await alive.lab.patch(resource, name_of(live), patch)
