@@ -113,7 +113,6 @@ AGGREGATED: dict[str, tuple[dict[str, Any], list[tuple[str, str, bool]]]] = {
         gpus(4, args(tensor_parallel_size="4", pipeline_parallel_size="2")),
         [("spec.engine.args.tensor-parallel-size", "TooFewGpus", False)],
     ),
-    "two tokens": ({**TOKEN, **variable("HF_TOKEN")}, [(ENV, "DuplicateToken", False)]),
     "one token, as a secret": (TOKEN, []),
     "one token, as a variable": (variable("HF_TOKEN"), []),
     "an external Redis": (variable("RAY_REDIS_ADDRESS"), [(ENV, "ReservedVariable", False)]),
@@ -121,10 +120,6 @@ AGGREGATED: dict[str, tuple[dict[str, Any], list[tuple[str, str, bool]]]] = {
     "direct streaming": (
         variable("RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING"),
         [(ENV, "ReservedVariable", False)],
-    ),
-    "a variable from a file": (
-        variable("A", fileKeyRef={"volumeName": "v", "path": "p", "key": "k"}),
-        [(ENV, "NoSuchVolume", False)],
     ),
     "a resource of a container by name": (
         variable("A", resourceFieldRef={"containerName": "ray-worker", "resource": "limits.memory"}),
@@ -193,15 +188,6 @@ DISAGGREGATED: dict[str, tuple[dict[str, Any], list[tuple[str, str, bool]]]] = {
 def test_disaggregated(disaggregated: Maker, case: str) -> None:
     change, expected = DISAGGREGATED[case]
     assert problems_of(disaggregated(change)) == expected
-
-
-NAMES = {"a": True, "a" * 47: True, "a-1": True, "1a": False, "a.b": False, "a-": False, "-a": False, "A": False}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_names_are_those_of_services(aggregated: Maker, name: str) -> None:
-    expected = [] if NAMES[name] else [("metadata.name", "NotAServiceName", False)]
-    assert problems_of(aggregated(name=name)) == expected
 
 
 @pytest.mark.parametrize(

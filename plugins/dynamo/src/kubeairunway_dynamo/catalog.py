@@ -75,6 +75,7 @@ AGGREGATED = ALWAYS | {"scaling.replicas", "resources"}
 DISAGGREGATED = ALWAYS | {"scaling.prefill", "scaling.decode"}
 
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
+Variable = Annotated[str, Field(max_length=253, pattern=r"^[!-<>-~]+$")]
 RuntimeVersion = Annotated[str, Field(pattern=r"^((0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3}))?$")]
 
 
@@ -98,7 +99,7 @@ class Frontend:
     """Image of the frontend; empty is the workers' image, which has it."""
     resources: FrontendResources = field(default_factory=FrontendResources)
     """What each frontend asks for."""
-    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    env: Mapping[Variable, str] = field(default_factory=lambda: MappingProxyType({}))
     """Environment of the frontend, such as a proxy; the deployment's env is the workers'."""
 
 

@@ -1,6 +1,5 @@
 """What Dynamo cannot do although it carries the fields: values that clash, and values it would drop."""
 
-import re
 from collections.abc import Iterator
 
 from kubeairunway.plugin import Problem, Request
@@ -9,8 +8,6 @@ from kubeairunway_dynamo.catalog import ALPHA
 from kubeairunway_dynamo.components import choose_image, choose_version, has_version, list_workers, read_overrides
 from kubeairunway_dynamo.render import HF_TOKEN, ROUTER_MODE
 
-SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
-"""A DNS-1035 label: what Kubernetes accepts as the name of a Service."""
 OPERATORS_LABELS = ("nvidia.com/dynamo-", "nvidia.com/selector", "nvidia.com/metrics-enabled", "grove.io/")
 """How labels begin by which Dynamo and Grove find their pods."""
 OPERATORS_VOLUME = "shared-memory"
@@ -25,18 +22,10 @@ EVENT_FLAGS = frozenset({"publish-kv-events", "publish-events-and-metrics"})
 
 def find_problems(request: Request) -> Iterator[Problem]:
     """Every objection of Dynamo's to this deployment."""
-    if not SERVICE_NAME.fullmatch(request.name):
-        yield Problem(
-            "metadata.name",
-            "NotAServiceName",
-            f'"{request.name}" cannot begin the name of a Service, and Dynamo makes {request.name}-frontend: '
-            "start with a letter, and use lower-case letters, digits and hyphens",
-        )
     yield from _check_roles(request)
     yield from _check_images(request)
     yield from _check_router(request)
     yield from _check_arguments(request)
-    yield from _check_env(request)
     yield from _check_pods(request)
 
 
@@ -124,20 +113,6 @@ def _check_arguments(request: Request) -> Iterator[Problem]:
         )
 
 
-def _check_env(request: Request) -> Iterator[Problem]:
-    for index, row in enumerate(request.spec.env):
-        if row.name == HF_TOKEN and request.spec.secrets.hugging_face_token:
-            yield Problem(
-                f"spec.env[{index}]", "SetTwice", f"secrets.huggingFaceToken sets {HF_TOKEN}; keep one of the two"
-            )
-        if row.value_from and row.value_from.file_key_ref:
-            yield Problem(
-                f"spec.env[{index}]",
-                "NoSuchVolume",
-                f"{row.name}: fileKeyRef needs an emptyDir, and the pods have none",
-            )
-
-
 def _check_pods(request: Request) -> Iterator[Problem]:
     metadata, volumes = request.spec.pod_template.metadata, request.spec.model.storage.volumes
     for key in sorted(key for key in metadata.labels if key.startswith(OPERATORS_LABELS)):
@@ -150,3 +125,10 @@ def _check_pods(request: Request) -> Iterator[Problem]:
             yield Problem(
                 f"{path}.readOnly", "CacheIsWritten", "Dynamo mounts compilation caches to write to them; leave it out"
             )
+        if volume.access_mode in {"ReadWriteOnce", "ReadWriteOncePod"}:
+            one = "pod" if volume.access_mode == "ReadWriteOncePod" else "node"
+            text = (
+                f"{volume.access_mode} lets one {one} mount volume {volume.name}, which several workers, and old and "
+                "new ones while a change rolls out, do; use ReadWriteMany"
+            )
+            yield Problem(f"{path}.accessMode", "NotShared", text, warning=one == "node")

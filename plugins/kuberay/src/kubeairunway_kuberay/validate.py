@@ -1,16 +1,13 @@
 """What KubeRay and Ray cannot do although the fields are carried: values that clash or lead nowhere."""
 
-import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from kubeairunway.plugin import Problem, Request
 from kubeairunway_kuberay.arguments import PIPELINE, REFUSED, TENSOR, name_keyword, read_arguments
-from kubeairunway_kuberay.cluster import HF_TOKEN, PREFIX
+from kubeairunway_kuberay.cluster import PREFIX
 from kubeairunway_kuberay.groups import Group, choose_image, list_groups, read_overrides
 
-SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
-"""A DNS-1035 label: what KubeRay accepts as a name."""
 RESERVED_LABELS = ("ray.io/", PREFIX)
 """Prefixes of pod labels that KubeRay or we set."""
 RESERVED_VOLUMES = frozenset({"shared-mem", "ray-logs", "ray-token", "ray-tls"})
@@ -29,9 +26,6 @@ RESERVED_PARAMS = frozenset({"address", "block", "head", "labels", "no-monitor",
 def find_problems(request: Request) -> Iterator[Problem]:
     """Every objection to this deployment."""
     spec = request.spec
-    if not SERVICE_NAME.fullmatch(request.name):
-        text = f'"{request.name}" cannot name a RayService: use a-z, 0-9 and hyphens, with a letter first'
-        yield Problem("metadata.name", "NotAServiceName", text)
     if ":" in spec.model.served_name:
         text = f'Ray Serve LLM takes what follows ":" in "{spec.model.served_name}" for an adapter; leave it out'
         yield Problem("spec.model.servedName", "NotAModelName", text)
@@ -98,14 +92,8 @@ def _check_parallel(group: Group, given: Mapping[str, int], names: Mapping[str, 
 def _check_pods(request: Request) -> Iterator[Problem]:
     spec = request.spec
     for row in spec.env:
-        if row.name == HF_TOKEN and spec.secrets.hugging_face_token:
-            text = f"secrets.huggingFaceToken sets {HF_TOKEN} already; keep one of the two"
-            yield Problem("spec.env", "DuplicateToken", text)
         if row.name in RESERVED_VARIABLES:
             yield Problem("spec.env", "ReservedVariable", f"{row.name}: {RESERVED_VARIABLES[row.name]}; leave it out")
-        if row.value_from and row.value_from.file_key_ref:
-            text = f"{row.name}: fileKeyRef needs an init container that writes the file, and these pods have none"
-            yield Problem("spec.env", "NoSuchVolume", text)
         if row.value_from and row.value_from.resource_field_ref and row.value_from.resource_field_ref.container_name:
             text = f"{row.name}: containers of head and workers differ in name; leave containerName out"
             yield Problem("spec.env", "NoSuchContainer", text)
