@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
 ROOT = Path(__file__).parents[4]
-STANDINS = ("kaito", "dynamo", "kuberay")
+STANDINS = {
+    "kaito": ("kaito-workspace", "kaito-workspace"),
+    "dynamo": ("dynamo-system", "dynamo-platform-dynamo-operator-controller-manager"),
+    "kuberay": ("ray-system", "kuberay-operator"),
+}
+"""The stand-ins, with namespace and name of the Deployment that each operator has."""
 DELAY = 0.2
 """Seconds that a stand-in takes from one step to the next."""
 
@@ -249,10 +254,10 @@ def plane() -> Iterator[ControlPlane]:
 
 
 def start_standins(plane: ControlPlane) -> None:
-    """Start the stand-ins of all upstream operators."""
+    """Start the stand-ins of all upstream operators; they write defaults into specs, as upstream's admission does."""
     for name in STANDINS:
-        command = [sys.executable, "-m", f"kubeairunway_dev.standins.{name}", "--delay", str(DELAY)]
-        plane.start_beside(name, command)
+        module = f"kubeairunway_dev.standins.{name}"
+        plane.start_beside(name, [sys.executable, "-m", module, "--delay", str(DELAY), "--defaults"])
 
 
 async def start_program(lab: Any, source: str) -> Any:

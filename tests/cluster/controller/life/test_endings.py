@@ -71,6 +71,43 @@ async def test_an_upstream_finalizer_that_never_ends_holds_a_deletion_to_the_lim
     assert controller.metric("kubeairunway_finalizer_timeouts_total") == len(life.cases)
 
 
+async def test_an_operator_that_is_gone_harms_nothing_that_runs_and_holds_no_deletion(alive: Any, words: Any) -> None:
+    cases = tuple(case for case in alive.cases if case.provider in words.STANDINS)
+
+    async def run(case: Any) -> None:
+        await alive.running(case)
+
+    await alive.each(run, cases=cases)
+    await scale_operators(alive, words, 0)
+    try:
+
+        async def check(case: Any) -> None:
+            async def noticed() -> bool:
+                config = await alive.lab.find(alive.kinds.CONFIG, case.provider)
+                return bool(words.condition(config, "Ready").get("reason") == "OperatorNotReady")
+
+            await alive.lab.until(noticed, 10, f"{case.provider}'s config says so")
+            kept = await alive.get(case.name)
+            assert (kept["status"]["phase"], words.condition(kept, "Ready")["status"]) == ("Running", "True")
+            await delete(alive, case, 3)
+
+        await alive.each(check, cases=cases)
+    finally:
+        await scale_operators(alive, words, 1)
+
+    async def back(case: Any) -> None:
+        await alive.running(case)
+
+    await alive.each(back, cases=cases)
+
+
+async def scale_operators(life: Any, words: Any, replicas: int) -> None:
+    """Have so many pods of each operator."""
+    for namespace, name in words.STANDINS.values():
+        command = ("-n", namespace, "scale", f"deployment/{name}", f"--replicas={replicas}")
+        await asyncio.to_thread(life.lab.plane.kubectl, *command)
+
+
 async def test_a_namespace_goes_with_all_that_is_in_it(alive: Any) -> None:
     async def run(case: Any) -> None:
         await alive.running(case)
