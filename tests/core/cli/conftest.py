@@ -5,12 +5,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+INSTALLED = sorted(entry.name for entry in entry_points(group="kubeairunway.providers"))
 ACME = Path(__file__).parents[2] / "contract" / "acme" / "src" / "acme.py"
 
 PLAIN = """
@@ -112,7 +114,7 @@ def run(packages: Path, tmp_path: Path) -> Run:
             "PYTHONPATH": str(packages),
             "HOME": str(tmp_path),
             "PYTHONWARNINGS": "error",
-            "KUBEAIRUNWAY_DISABLE_PROVIDERS": "dynamo,kaito,kuberay,vllm",
+            "KUBEAIRUNWAY_DISABLE_PROVIDERS": ",".join(INSTALLED),
             **(env or {}),
         }
         done = subprocess.run(  # noqa: S603 - our own command
