@@ -96,7 +96,6 @@ HOLDERS = {
     "looked after by a controller": (300, "ProviderReady", "", "a controller that has its package looks after it"),
     "not ready there": (1, "KindNotServed", "", "run that one with --disable-providers mine"),
     "no longer loaded there": (1, "PackageMissing", "", ""),
-    "not loadable there": (1, "PackageFailed", "", ""),
     "tried elsewhere": (7, "ProviderReady", "host-1", "host-1 tries it already (heartbeat 7 s ago); stop that first"),
     "tried elsewhere long ago": (301, "ProviderReady", "host-1", ""),
     "tried by somebody who names no process": (1, "ProviderReady", "me", "me tries it already"),

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 NAMESPACES: Final = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
 
-UNLOADED: Final = frozenset({ConfigReason.PACKAGE_MISSING, ConfigReason.PACKAGE_FAILED})
 """Why a provider's config is not ready where no controller has its package."""
 
 
@@ -108,7 +107,7 @@ def find_holder(config: Mapping[str, Any], now: datetime) -> str:
     name = config["metadata"]["name"]
     beat = parse_time((config.get("status") or {}).get("lastHeartbeat"))
     ready = find_condition((config.get("status") or {}).get("conditions"), ConfigCondition.READY) or {}
-    if beat is None or now - beat > HEARTBEAT_EXPIRY or ready.get("reason") in UNLOADED:
+    if beat is None or now - beat > HEARTBEAT_EXPIRY or ready.get("reason") == ConfigReason.PACKAGE_MISSING:
         return ""
     seconds = f"{max(0.0, (now - beat).total_seconds()):.0f} s ago"
     tried = (config["metadata"].get("annotations") or {}).get(TRIED_BY, "")

@@ -119,7 +119,6 @@ class ConfigReason(Word):
 
     READY = "ProviderReady", "Ready: it can run deployments"
     PACKAGE_MISSING = "PackageMissing", "Ready: its package is not loaded"
-    PACKAGE_FAILED = "PackageFailed", "Ready: its package could not be loaded"
     HEARTBEAT_EXPIRED = "HeartbeatExpired", "Ready: no controller has looked after it lately"
     KIND_NOT_SERVED = "KindNotServed", "Ready, KindsServed: the cluster lacks a kind in every version it renders"
     KINDS_SERVED = "KindsServed", "KindsServed: it has them all"
