@@ -103,6 +103,13 @@ STATES: dict[str, tuple[Json, State, int, int, str]] = {
         2,
         "",
     ),
+    "nobody says how many there are": (
+        graph("successful", Frontend=F, Worker={"updatedReplicas": 2, "readyReplicas": 2}),
+        State.RUNNING,
+        0,
+        2,
+        "",
+    ),
     "surplus pods end": (graph("successful", Frontend=F, Worker=row(5)), State.RUNNING, 2, 5, ""),
     "an old worker beside the new": (
         {

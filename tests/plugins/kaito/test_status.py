@@ -58,6 +58,12 @@ WORKSPACE_CASES: dict[str, tuple[dict[str, Any], State, str]] = {
     "no conditions": (workspace(), State.WAITING, ""),
     "Ready": (workspace("Ready", SUCCEEDED), State.RUNNING, ""),
     "Succeeded": (workspace("Succeeded", SUCCEEDED), State.RUNNING, ""),
+    "Ready beside a verdict that is none": (
+        workspace("Ready", RESOURCES_READY, PENDING),
+        State.PROGRESSING,
+        "waiting for the workload",
+    ),
+    "Ready without a verdict": (workspace("Ready", RESOURCES_READY), State.PROGRESSING, ""),
     "Pending for nodes": (workspace("Pending", RESOURCES, NODES, INFERENCE, PENDING), State.WAITING, NO_NODES),
     "Pending for the model": (
         workspace("Pending", RESOURCES_READY, INFERENCE, PENDING),
@@ -145,6 +151,14 @@ SET_CASES: dict[str, tuple[dict[str, Any], list[Any], State, int, int, str]] = {
         0,
         0,
         f"demo-bbbbb: {NO_NODES}",
+    ),
+    "as many ready as asked for, and not Ready": (
+        inference_set(2, 2, NOT_READY),
+        [GOOD, GOOD],
+        State.PROGRESSING,
+        2,
+        2,
+        "some are not ready",
     ),
     "some ready": (
         inference_set(2, 1, NOT_READY),

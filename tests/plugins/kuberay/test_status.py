@@ -144,6 +144,14 @@ CASES: dict[str, tuple[Json, State, int | None, int, int, str]] = {
         2,
         "",
     ),
+    "it serves from a cluster without a name": (
+        service(READY, active=cluster("", GOOD, 2)),
+        State.PROGRESSING,
+        3,
+        0,
+        0,
+        "",
+    ),
     "it serves with a worker less": (
         service(READY, active=cluster("demo-1", GOOD, 1)),
         State.RUNNING,

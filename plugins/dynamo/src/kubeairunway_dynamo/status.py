@@ -75,7 +75,7 @@ def _count(primary: View, name: str) -> Count:
     total, updated = max(0, row.get("replicas", 0)), max(0, row.get("updatedReplicas", 0))
     serving = max(0, row.get("readyReplicas", row.get("availableReplicas", 0)))
     old = max(0, total - updated)
-    return Count(total, old, serving, proved=min(max(0, serving - old), updated))
+    return Count(total, old, serving, proved=min(max(0, serving - old), updated, total))
 
 
 def _read_state(primary: View, *, serves: bool) -> State:

@@ -119,10 +119,8 @@ def _resources(request: Request) -> dict[str, Any]:
     # CPU is not limited: throttling slows every token, and an idle CPU is better used.
     wanted = request.spec.resources
     gpus = {wanted.gpu.type: str(wanted.gpu.count)} if wanted.gpu.count else {}
-    return _set(
-        requests=_set(memory=wanted.memory, cpu=wanted.cpu),
-        limits={**_set(memory=wanted.memory), **gpus},
-    )
+    limits = {**_set(memory=wanted.memory), **gpus}
+    return _set(requests=_set(memory=wanted.memory, cpu=wanted.cpu), limits=limits)
 
 
 def _environment(request: Request) -> list[Any]:

@@ -61,8 +61,10 @@ def _set_state(primary: View, children: tuple[View, ...], *, ready: int, desired
         return State.WAITING
     if verdict.get("reason", "") == SET_FAILED or (desired and _any_failed(children)):
         return State.FAILED
-    # While surplus replicas end, "3/1 replicas are ready" is Ready=False, and zero is Ready=True with pods ending.
-    proved = ready >= desired if desired else not ready and not children
+    if not desired:  # Ready=True while pods still end
+        return State.RUNNING if not ready and not children else State.PROGRESSING
+    # While surplus replicas end, "3/1 replicas are ready" is Ready=False.
+    proved = ready > desired or (ready == desired and verdict.get("status", "") == "True")
     return State.RUNNING if proved else State.PROGRESSING
 
 
@@ -98,10 +100,12 @@ def _report_workspace(request: Request, primary: View) -> Report:
 
 
 def _workspace_state(workspace: View) -> State:
-    if said := workspace.get("status.state", ""):
-        return WORKSPACE_STATES.get(said, State.WAITING)
     verdict = workspace.condition("WorkspaceSucceeded")
-    if verdict.get("status", "") == "True":
+    succeeded = verdict.get("status", "") == "True"
+    if said := workspace.get("status.state", ""):
+        state = WORKSPACE_STATES.get(said, State.WAITING)
+        return State.PROGRESSING if state is State.RUNNING and not succeeded else state
+    if succeeded:
         return State.RUNNING
     if verdict.get("status", "") == "False" and verdict.get("reason", "") not in NOT_FAILED:
         return State.FAILED

@@ -70,7 +70,7 @@ def _judge(observed: Observed) -> tuple[State, int | None, str]:
     states = applications | deployments
     if DEPLOY_FAILED in states:
         return State.FAILED, generation, trouble or "Ray Serve could not deploy the application"
-    if is_ready and not pending and applications == {RUNNING} and UNHEALTHY not in deployments:
+    if is_ready and clusters[1] and not pending and applications == {RUNNING} and UNHEALTHY not in deployments:
         return State.RUNNING, generation, ""
     told = trouble or _read_cluster(observed, clusters[0] or clusters[1]) or ("" if is_ready else verdict)
     if pending and clusters[1] and not told:
