@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 NAMESPACES: Final = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
 
-"""Why a provider's config is not ready where no controller has its package."""
-
-
 ABSENT: Final = "absent"
 """What stands for a config that was not there."""
 
