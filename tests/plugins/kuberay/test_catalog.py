@@ -13,7 +13,7 @@ from kubeairunway.plugin import CONTRACT, Hooks
 from kubeairunway.plugin.typed import read_typed, schema_of
 from kubeairunway_kuberay.catalog import PROVIDER, RAY_CLUSTER, RAY_SERVICE, Head, Overrides, Settings
 from kubeairunway_kuberay.cluster import MOST_WORKERS
-from kubeairunway_kuberay.render import HEAD_SUFFIX, SERVE_SUFFIX
+from kubeairunway_kuberay.objects import HEAD_SUFFIX, SERVE_SUFFIX
 
 PACKAGE = Path(kubeairunway_kuberay.__file__).parent
 README = PACKAGE.parents[1] / "README.md"

@@ -10,16 +10,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kubeairunway.plugin import CONTRACT, SERVICE, Engine, EngineName, Kind, Provider, Rule
+from kubeairunway.plugin import CONTRACT, SERVICE, Engine, EngineName, Kind, Provider, Rule, hookimpl
 
 FRONTEND = "Frontend"
 """Name of the component that is called; upstream makes its Service under `<name>-frontend`."""
 FRONTEND_SUFFIX = FRONTEND.lower()
 FRONTEND_PORT = 8000
 BETA, ALPHA = "v1beta1", "v1alpha1"
-
-GROVE_NAME = 45
-"""Longest name of graph and component together where Grove runs the pods; upstream's webhook refuses longer ones."""
 
 GRAPH = Kind(
     group="nvidia.com",
@@ -28,7 +25,7 @@ GRAPH = Kind(
     recreate=("spec.backendFramework",),  # the webhook refuses a change, as of the set of components
     # Without Grove new workers start beside the old ones; with it pod by pod, which takes no more than that.
     surge=("spec.components[].podTemplate",),
-    max_name=GROVE_NAME - len(FRONTEND),
+    max_name=45 - len(FRONTEND),  # where Grove runs the pods, upstream's webhook takes 45 with the component's name
 )
 CLAIM = Kind(group="", name="PersistentVolumeClaim", versions=("v1",), max_name=253)
 
@@ -148,3 +145,9 @@ PROVIDER = Provider(
     operator=MappingProxyType({"app.kubernetes.io/name": "dynamo-operator"}),
     docs="https://docs.nvidia.com/dynamo/",
 )
+
+
+@hookimpl
+def provider() -> Provider:
+    """What Dynamo offers."""
+    return PROVIDER

@@ -36,11 +36,6 @@ def read_overrides(request: Request) -> Overrides:
     return request.overrides if isinstance(request.overrides, Overrides) else Overrides()
 
 
-def read_settings(request: Request) -> Settings:
-    """The cluster's options; the defaults if it has none."""
-    return request.settings if isinstance(request.settings, Settings) else Settings()
-
-
 def find_flags(request: Request) -> Flags:
     """The spelling of the deployment's engine."""
     return ENGINES[request.spec.engine.type or "vllm"]
@@ -53,15 +48,10 @@ def choose_version(request: Request) -> str:
 
 def choose_image(request: Request) -> str:
     """The workers' image: the user's, else upstream's for the engine."""
-    settings = read_settings(request)
+    settings = request.settings if isinstance(request.settings, Settings) else Settings()
     tag = settings.runtime_version or RUNTIMES[choose_version(request)]
     default = f"{settings.registry.rstrip('/')}/{find_flags(request).image}:{tag}"
     return request.spec.engine.image or request.spec.image or default
-
-
-def choose_frontend_image(request: Request) -> str:
-    """The frontend's image: its own, else the workers'."""
-    return read_overrides(request).frontend.image or choose_image(request)
 
 
 def has_version(image: str) -> bool:
@@ -80,9 +70,3 @@ def list_workers(spec: Spec) -> tuple[Worker, ...]:
         for role, wanted in (("prefill", scaling.prefill), ("decode", scaling.decode))
         if wanted is not None
     )
-
-
-def count_frontends(request: Request) -> int:
-    """Frontends to run: none while there is no worker to send requests to."""
-    wanted = any(worker.replicas for worker in list_workers(request.spec))
-    return read_overrides(request).frontend.replicas if wanted else 0

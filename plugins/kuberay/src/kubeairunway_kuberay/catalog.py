@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kubeairunway.plugin import CONTRACT, SERVICE, Engine, Kind, Provider
+from kubeairunway.plugin import CONTRACT, SERVICE, Engine, Kind, Provider, hookimpl
 
 RAY_SERVICE = Kind(
     group="ray.io",
@@ -111,3 +111,9 @@ PROVIDER = Provider(
     operator=MappingProxyType({"app.kubernetes.io/name": "kuberay-operator"}),
     docs="https://docs.ray.io/en/latest/cluster/kubernetes/index.html",
 )
+
+
+@hookimpl
+def provider() -> Provider:
+    """What KubeRay offers."""
+    return PROVIDER

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kubeairunway.plugin import Observed, Report, Request, State, View
+from kubeairunway.plugin import Observed, Report, Request, State, View, hookimpl
 from kubeairunway_kuberay.catalog import RAY_CLUSTER
 from kubeairunway_kuberay.cluster import DEPLOYMENT, SERVE_PORT
 from kubeairunway_kuberay.groups import is_stopped
-from kubeairunway_kuberay.render import SERVE_SUFFIX
+from kubeairunway_kuberay.objects import SERVE_SUFFIX
 
 ACTIVE, PENDING = "status.activeServiceStatus", "status.pendingServiceStatus"
 READY_TYPES = ("Ready", "RayServiceReady")
@@ -20,7 +20,8 @@ RUNNING, HEALTHY, UNHEALTHY, DEPLOY_FAILED = "RUNNING", "HEALTHY", "UNHEALTHY", 
 """States of Serve's applications and deployments."""
 
 
-def read_status(request: Request, observed: Observed) -> Report:
+@hookimpl
+def status(request: Request, observed: Observed) -> Report:
     """The report on the RayService; what counts is its newest RayCluster, the pending one while there is one."""
     live = observed.primary
     if stopping := live.get("spec.suspend", False) or is_stopped(request.spec):

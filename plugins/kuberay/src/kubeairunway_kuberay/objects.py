@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kubeairunway.plugin import SERVICE, Manifest, Rendering, Request
+from kubeairunway.plugin import SERVICE, Manifest, Rendering, Request, hookimpl
 from kubeairunway_kuberay.catalog import CLAIM, RAY_SERVICE
 from kubeairunway_kuberay.cluster import build_cluster
 from kubeairunway_kuberay.groups import is_stopped
@@ -12,7 +12,8 @@ HEAD_SUFFIX, SERVE_SUFFIX = "head-svc", "serve-svc"
 """Suffixes of the Services that KubeRay makes; it takes any that has such a name for its own."""
 
 
-def render_deployment(request: Request) -> Rendering:
+@hookimpl
+def render(request: Request) -> Rendering:
     """A RayService; before it, a claim for each volume with a size."""
     spec: dict[str, Any] = {"serveConfigV2": build_serve_config(request), "rayClusterConfig": build_cluster(request)}
     if is_stopped(request.spec):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from kubeairunway.plugin import Observed, Report, Request, State, View
+from kubeairunway.plugin import Observed, Report, Request, State, View, hookimpl
 from kubeairunway_dynamo.catalog import FRONTEND, FRONTEND_PORT, FRONTEND_SUFFIX
 from kubeairunway_dynamo.components import list_workers
 
@@ -38,7 +38,8 @@ class Count:
     proved: int
 
 
-def read_status(request: Request, observed: Observed) -> Report:
+@hookimpl
+def status(request: Request, observed: Observed) -> Report:
     """The report on a live graph, in either API version."""
     primary, workers = observed.primary, list_workers(request.spec)
     counts = {name: _count(primary, name) for name in (FRONTEND, *(worker.name for worker in workers))}

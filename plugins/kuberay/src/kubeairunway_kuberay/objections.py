@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from kubeairunway.plugin import Problem, Request
+from kubeairunway.plugin import Problem, Request, hookimpl
 from kubeairunway_kuberay.arguments import PIPELINE, REFUSED, TENSOR, name_keyword, read_arguments
 from kubeairunway_kuberay.cluster import PREFIX
 from kubeairunway_kuberay.groups import Group, choose_image, list_groups, read_overrides
@@ -23,7 +23,8 @@ RESERVED_PARAMS = frozenset({"address", "block", "head", "labels", "no-monitor",
 """Flags of `ray start` that KubeRay or the rendering sets."""
 
 
-def find_problems(request: Request) -> Iterator[Problem]:
+@hookimpl
+def validate(request: Request) -> Iterator[Problem]:
     """Every objection to this deployment."""
     spec = request.spec
     if ":" in spec.model.served_name:

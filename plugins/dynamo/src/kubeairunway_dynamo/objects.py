@@ -6,15 +6,13 @@ A component is put together once, as what its pods are; the two API versions onl
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kubeairunway.plugin import SERVICE, Manifest, Rendering, Request
+from kubeairunway.plugin import SERVICE, Manifest, Rendering, Request, hookimpl
 from kubeairunway_dynamo.arguments import build_arguments
 from kubeairunway_dynamo.catalog import BETA, CLAIM, FRONTEND, FRONTEND_SUFFIX, GRAPH
 from kubeairunway_dynamo.components import (
     Worker,
-    choose_frontend_image,
     choose_image,
     choose_version,
-    count_frontends,
     list_workers,
     read_overrides,
 )
@@ -29,7 +27,8 @@ NVIDIA = "nvidia.com/gpu"
 Json = dict[str, Any]
 
 
-def render_deployment(request: Request) -> Rendering:
+@hookimpl
+def render(request: Request) -> Rendering:
     """The graph, and before it the claims of the volumes that have a size."""
     components = [_frontend(request), *(_worker(request, worker) for worker in list_workers(request.spec))]
     shape = _shape_beta if choose_version(request) == BETA else _shape_alpha
@@ -50,8 +49,9 @@ def _frontend(request: Request) -> Json:
     return {
         "name": FRONTEND,
         "type": "frontend",
-        "replicas": count_frontends(request),
-        "image": choose_frontend_image(request),
+        # None while there is no worker to send requests to.
+        "replicas": options.replicas if any(worker.replicas for worker in list_workers(request.spec)) else 0,
+        "image": options.image or choose_image(request),
         "env": [{"name": ROUTER_MODE, "value": read_overrides(request).router_mode}, *_token(request), *own],
         "resources": {"requests": requests},
     }
