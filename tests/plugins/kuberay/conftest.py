@@ -68,7 +68,16 @@ def _complete(request: Request, manifest: Manifest) -> dict[str, Any]:
     name = f"{request.name}-{manifest.suffix}" if manifest.suffix else request.name
     group = f"{kind.group}/" if kind.group else ""
     head = {"apiVersion": f"{group}{version}", "kind": kind.name}
-    return {**head, "metadata": {"name": name, "namespace": request.namespace}, **manifest.body}
+    return {**head, "metadata": {"name": name, "namespace": request.namespace}, **_plain(manifest.body)}
+
+
+def _plain(value: Any) -> Any:
+    """JSON, parts of the spec included, as the core writes it."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +106,7 @@ def objects_of() -> Callable[[Request], list[dict[str, Any]]]:
 @pytest.fixture(scope="session")
 def spec_of() -> Callable[[Request], Any]:
     """The rendered RayService's spec."""
-    return lambda request: kubeairunway_kuberay.render(request).primary.body["spec"]
+    return lambda request: _plain(kubeairunway_kuberay.render(request).primary.body["spec"])
 
 
 @pytest.fixture(scope="session")

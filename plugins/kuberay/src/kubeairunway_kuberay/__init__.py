@@ -1,7 +1,6 @@
 """KubeRay as a provider of KubeAIRunway, by its hooks.
 
-What can be data is in `catalog`; `groups` says what is asked of Ray, `arguments` and `serve` make the application, and
-`cluster` the pods.
+What can be data is in `catalog`; `groups` says what is asked of Ray, `arguments` what of vLLM; `cluster` has the pods.
 """
 
 from kubeairunway_kuberay.catalog import provider

@@ -64,22 +64,15 @@ def build_engine_kwargs(request: Request, group: Group) -> dict[str, Any]:
     """All keyword arguments of one role's engine; what the user gives is never replaced."""
     engine = request.spec.engine
     given = read_arguments(engine.args)
-    fields: dict[str, Any] = {
-        "enable_prefix_caching": engine.enable_prefix_caching,
-        TENSOR: derive_tensor_parallel(given, group),
-    }
-    if engine.context_length is not None:
-        fields["max_model_len"] = engine.context_length
-    if engine.trust_remote_code:
-        fields["trust_remote_code"] = True
-    if engine.enforce_eager:
-        fields["enforce_eager"] = True
-    if group.role:
-        fields[TRANSFER] = dict(NIXL)
-    return fields | given
-
-
-def derive_tensor_parallel(given: Mapping[str, Any], group: Group) -> int:
-    """The GPUs of one replica, divided among the stages of a pipeline if the user asks for one."""
     stages = given.get(PIPELINE, 1)
-    return group.gpus // stages if type(stages) is int and 1 <= stages <= group.gpus else group.gpus
+    shared = type(stages) is int and 1 <= stages <= group.gpus
+    wanted = {
+        "enforce_eager": engine.enforce_eager,
+        "max_model_len": engine.context_length,
+        "trust_remote_code": engine.trust_remote_code,
+        # The GPUs of one replica, divided among the stages of a pipeline if the user asks for one.
+        TENSOR: group.gpus // stages if shared else group.gpus,
+        TRANSFER: dict(NIXL) if group.role else None,
+    }
+    fields = {name: value for name, value in wanted.items() if value}
+    return {"enable_prefix_caching": engine.enable_prefix_caching} | fields | given

@@ -34,7 +34,8 @@ def build_cluster(request: Request) -> dict[str, Any]:
     groups = list_groups(request.spec)
     workers = [_worker_group(request, group) for group in groups]
     options = _set(enableInTreeAutoscaling=True, rayVersion=choose_ray_version(request))
-    text = json.dumps([options, _head_group(request), workers], sort_keys=True)
+    whole = [options, _head_group(request), workers]
+    text = json.dumps(whole, sort_keys=True, default=lambda row: row.model_dump(exclude_none=True))
     head = _head_group(request, {REVISION: hashlib.sha256(text.encode()).hexdigest()[:16]})
     # How many a new cluster starts with; afterwards they are the autoscaler's.
     counted = [row | {"replicas": max(1, group.replicas)} for row, group in zip(workers, groups, strict=True)]
@@ -51,7 +52,7 @@ def _head_group(request: Request, marks: Mapping[str, str] | None = None) -> dic
         ports=[{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in HEAD_PORTS],
         resources={"limits": {"memory": memory}, "requests": {"cpu": cpu, "memory": memory}},
     )
-    pod = _set(containers=[container], nodeSelector=dict(head.node_selector), tolerations=_tolerations(request))
+    pod = _set(containers=[container], nodeSelector=dict(head.node_selector), tolerations=request.spec.tolerations)
     params = {**HEAD_PARAMS, **head.ray_start_params}
     return {"rayStartParams": params, "template": {"metadata": _metadata(request, marks or {}), "spec": pod}}
 
@@ -74,7 +75,7 @@ def _worker_group(request: Request, group: Group) -> dict[str, Any]:
             for row in rows
         ],
         nodeSelector=dict(request.spec.node_selector),
-        tolerations=_tolerations(request),
+        tolerations=request.spec.tolerations,
     )
     # Ray's own count of CPUs, which the autoscaler needs: one for the replica, and one for each GPU's process.
     params = {**read_overrides(request).worker.ray_start_params, "num-cpus": str(group.gpus + 1)}
@@ -94,10 +95,6 @@ def _metadata(request: Request, marks: Mapping[str, str]) -> dict[str, Any]:
     return _set(labels={**given.labels, DEPLOYMENT: request.name}, annotations={**given.annotations, **marks})
 
 
-def _tolerations(request: Request) -> list[Any]:
-    return [row.model_dump(exclude_none=True) for row in request.spec.tolerations]
-
-
 def _list_variables(request: Request, *, workers: bool = False) -> list[Any]:
     """The same on head and workers, but for caches, whose volumes the workers alone have."""
     spec = request.spec
@@ -109,7 +106,7 @@ def _list_variables(request: Request, *, workers: bool = False) -> list[Any]:
     rows: list[Any] = [{"name": name, "value": ours[name]} for name in sorted(ours.keys() - given)]
     if token := spec.secrets.hugging_face_token:
         rows.append({"name": HF_TOKEN, "valueFrom": {"secretKeyRef": {"name": token, "key": HF_TOKEN}}})
-    return [*rows, *(row.model_dump(exclude_none=True) for row in spec.env)]
+    return [*rows, *spec.env]
 
 
 def _set(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON of any shape

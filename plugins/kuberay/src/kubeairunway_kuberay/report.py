@@ -1,6 +1,6 @@
 """A RayService's own words as a report."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kubeairunway.plugin import Observed, Report, Request, State, View, hookimpl
@@ -105,10 +105,8 @@ def _read_applications(raw: Mapping[Any, Any]) -> tuple[frozenset[str], frozense
     return next(states), next(states), next(filter(None, messages), "")
 
 
-def _list_views(raw: Mapping[Any, Any]) -> Iterator[tuple[str, View]]:
-    found = ((str(name), row) for name, row in raw.items() if isinstance(row, Mapping))
-    rows = sorted(found, key=lambda row: row[0])
-    return ((name, View(row)) for name, row in rows)
+def _list_views(raw: Mapping[Any, Any]) -> list[tuple[str, View]]:
+    return [(str(name), View(raw[name])) for name in sorted(raw, key=str) if isinstance(raw[name], Mapping)]
 
 
 def _is(view: View, status: str) -> bool:
