@@ -45,14 +45,11 @@ def _check_groups(request: Request) -> Iterator[Problem]:
     for group in groups:
         if not group.gpu_type.endswith("gpu"):
             text = f"Ray counts resources whose name ends in gpu, and {group.gpu_type} is none, so no GPU would be seen"
-            yield Problem(f"{_place(group)}.gpu.type", "NotAGpu", text)
+            place = f"spec.scaling.{group.role}" if group.role else "spec.resources"
+            yield Problem(f"{place}.gpu.type", "NotAGpu", text)
         if not group.replicas and any(other.replicas for other in groups):
             text = f"the {group.role} role needs a worker while the other has some; scale both to zero, or neither"
             yield Problem(f"spec.scaling.{group.role}.replicas", "RoleWithoutWorkers", text)
-
-
-def _place(group: Group) -> str:
-    return f"spec.scaling.{group.role}" if group.role else "spec.resources"
 
 
 def _check_arguments(request: Request) -> Iterator[Problem]:
@@ -84,10 +81,9 @@ def _check_parallel(group: Group, given: Mapping[str, int], names: Mapping[str, 
     path = f"spec.engine.args.{names[TENSOR] if tensors else names[PIPELINE]}"
     where = f"{group.role} worker" if group.role else "replica"
     text = f"it takes {used or stages} GPUs, and a {where} has {group.gpus}"
-    if not used or used > group.gpus:
-        yield Problem(path, "TooFewGpus", f"{text}; ask for as many")
-    else:
-        yield Problem(path, "IdleGpus", f"{text}; the rest stays idle", warning=True)
+    idle = 0 < used < group.gpus
+    code, advice = ("IdleGpus", "the rest stays idle") if idle else ("TooFewGpus", "ask for as many")
+    yield Problem(path, code, f"{text}; {advice}", warning=idle)
 
 
 def _check_pods(request: Request) -> Iterator[Problem]:

@@ -24,10 +24,8 @@ RUNNING, HEALTHY, UNHEALTHY, DEPLOY_FAILED = "RUNNING", "HEALTHY", "UNHEALTHY", 
 def status(request: Request, observed: Observed) -> Report:
     """The report on the RayService; what counts is its newest RayCluster, the pending one while there is one."""
     live = observed.primary
-    if stopping := live.get("spec.suspend", False) or is_stopped(request.spec):
-        state, generation, message = _judge_stop(observed)
-    else:
-        state, generation, message = _judge(observed)
+    stopping = live.get("spec.suspend", False) or is_stopped(request.spec)
+    state, generation, message = (_judge_stop if stopping else _judge)(observed)
     wanted = _count_wanted(live)
     runs = state is State.RUNNING and not stopping
     missing = _count_missing(observed) if runs else sum(wanted.values())
