@@ -111,7 +111,6 @@ FAULTS: dict[str, Fault] = {
     ),
     "a namespace is fixed": fault("render-namespace", "request.namespace}", '"default"}'),
     "a name is cut short": fault("render-names", 'f"{name}-config"', 'f"{name[:20]}-config"'),
-    "a name is no Service's": fault("render-names", "request.name[0].isdigit()", "request.name[0] == '.'"),
     "a model's id is made a label": fault(
         "render-labels",
         '"labels": {**pod.labels, **labels}',

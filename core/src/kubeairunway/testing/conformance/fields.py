@@ -39,13 +39,14 @@ def _is_dropped(row: Varied) -> bool:
 
 
 def check_uncarried(subject: Subject) -> Iterator[Finding]:
-    """A field that is not carried is refused at its path."""
+    """A field that is not carried is refused at its path, or a part of it that the core takes from nobody."""
     for case, base in subject.rendered:
         for row in subject.varied[case.title]:
             path = f"spec.{row.change.path}"
             if covers(case.engine.carries, row.change.path) or row.after.document == base.document:
                 continue
-            if not any(path.startswith(problem.path) for problem in row.after.errors):
+            refused = (problem.path for problem in row.after.errors)
+            if not any(path.startswith(part) or part.startswith(path) for part in refused):
                 text = f"{path} is not carried, and not refused in {case.title}"
                 yield Finding(
                     f"Engine {case.engine.name}.carries", text, "add it to carries, or let the core refuse it"

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 NAMESPACE: Final = "elsewhere"
 _LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _LABEL_KEY: Final = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABELS: Final = ("labels", "matchLabels", "nodeSelector")
 _KNOWN_PART: Final = 10
 """Letters of a deployment's name by which a text that was made of it is known."""
@@ -128,7 +127,7 @@ def check_namespace(subject: Subject) -> Iterator[Finding]:
 
 
 def check_names(subject: Subject) -> Iterator[Finding]:
-    """Names are used whole, so that no two deployments meet in one, and a Service's name is one."""
+    """Names are used whole, so that no two deployments meet in one."""
     for case, base in subject.rendered:
         names = find_long_names(base)
         first, second = (base.rename(name).objects for name in names)
@@ -139,10 +138,6 @@ def check_names(subject: Subject) -> Iterator[Finding]:
                     f"{case.title}: {one['kind']} has {text!r} for both {names[0]} and {names[1]}",
                     "use the whole name, and declare Kind.max_name where upstream bears less",
                 )
-        for obj in base.rename("7-model").objects:
-            if obj["kind"] == "Service" and not _SERVICE_NAME.fullmatch(obj["metadata"]["name"]):
-                text = f"{case.title}: {obj['metadata']['name']!r} cannot name a Service, and is rendered as one"
-                yield Finding(subject.place("validate"), text, "object to names that begin with a digit")
 
 
 def _find_shared(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
