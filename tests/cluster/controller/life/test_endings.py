@@ -40,7 +40,8 @@ async def test_the_same_name_again_at_once_is_another_deployment(alive: Any) -> 
         first = await alive.running(case)
         old = await alive.primary(case)
         await delete(alive, case, 3)
-        second = await alive.running(case)
+        await alive.deploy(case)
+        second = await alive.ready(case.name, 60)  # Kubernetes' collector takes the old Service and ConfigMap in its time
         new = await alive.primary(case)
         assert second["metadata"]["uid"] != first["metadata"]["uid"]
         assert new["metadata"]["uid"] != old["metadata"]["uid"]
