@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -98,9 +99,10 @@ async def _running(court: Any, but: list[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("mood", "words"),
     [
-        ("raise", "its admit hook failed: RuntimeError: in a bad mood (moods.py:"),
-        ("nonsense", "its admit hook failed: returned None; return an iterable of Problem"),
-        ("hang", "its admit hook failed: has not returned after 2 s"),
+        ("raise", r"RuntimeError: in a bad mood \(moods.py:"),
+        ("nonsense", "returned None; return an iterable of Problem"),
+        # Events that come at once are one, with the last message: of the call that hangs, or of one that waits for it.
+        ("hang", "has not returned after 2 s|waits for an earlier call: admit for"),
     ],
 )
 async def test_a_policy_that_fails_blocks_changes_and_spares_what_runs(moody: Any, mood: str, words: str) -> None:
@@ -116,7 +118,8 @@ async def test_a_policy_that_fails_blocks_changes_and_spares_what_runs(moody: An
         status = await moody.condition(name, "Stalled", "PolicyError")
         assert "policy moods: " in status["row"]["message"]
         assert status["phase"] == phase
-    assert words in "".join(await moody.until(lambda: moody.events("PolicyError"), "an event"))
+    told = "".join(await moody.until(lambda: moody.events("PolicyError"), "an event"))
+    assert re.search(f"its admit hook failed: ({words})", told)
     assert moody.house.controller.metric("kubeairunway_hook_errors_total", 'provider="moods"', 'hook="admit"') > before
     assert (await moody.rendered("model"), await moody.rendered("new")) == ("1", None)
     await moody.delete("leaves")

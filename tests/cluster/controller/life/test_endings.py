@@ -41,7 +41,7 @@ async def test_the_same_name_again_at_once_is_another_deployment(alive: Any) -> 
         old = await alive.primary(case)
         await delete(alive, case, 3)
         await alive.deploy(case)
-        second = await alive.ready(case.name, 60)  # Kubernetes' collector takes the old Service and ConfigMap in its time
+        second = await alive.ready(case.name, 60)  # the old Service and ConfigMap go when Kubernetes collects garbage
         new = await alive.primary(case)
         assert second["metadata"]["uid"] != first["metadata"]["uid"]
         assert new["metadata"]["uid"] != old["metadata"]["uid"]
