@@ -41,6 +41,7 @@ async def test_a_deployment_goes_from_pending_to_running(lab: Any, kinds: Any) -
 
 
 async def test_the_writes_until_running_are_the_ones_that_are_needed(kaito_lab: Any, kinds: Any) -> None:
+    await quiet(kaito_lab)  # the config of a provider is made and told of when it is first loaded
     since = datetime.now(UTC)
     await kaito_lab.deploy("one", **WORKSPACE_ONLY)
     await kaito_lab.phase("one", "Running")
@@ -51,8 +52,12 @@ async def test_the_writes_until_running_are_the_ones_that_are_needed(kaito_lab: 
         ):
             objects["create", resource.plural] += len(page.items)
     wanted = objects + Counter({("patch", "modeldeployments"): 1, ("patch", "modeldeployments/status"): 2})
-    await kaito_lab.until(lambda: Counter(kaito_lab.requests(since, writes=True)) >= wanted, 5, "the audit log has it")
-    assert Counter(kaito_lab.requests(since, writes=True)) == wanted
+
+    def written() -> Counter[tuple[str, str]]:
+        return Counter(request for request in kaito_lab.requests(since, writes=True) if request not in BEATS)
+
+    await kaito_lab.until(lambda: written() >= wanted, 5, "the audit log has it")
+    assert written() == wanted
 
 
 async def test_an_idle_controller_asks_for_nothing(kaito_lab: Any) -> None:
