@@ -6,6 +6,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic.alias_generators import to_camel
+
 from kubeairunway.cli.exit_codes import ExitCode
 from kubeairunway.cli.output import format_table, format_values, note, write
 from kubeairunway.cli.policy_settings import find_policy_settings
@@ -55,12 +57,7 @@ def _make_row(package: PolicyPackage) -> tuple[str, ...]:
 
 def _list_settings(package: PolicyPackage) -> list[str]:
     declared = package.policy.settings if package.policy else None
-    return [_camel(item.name) for item in fields(declared)] if declared is not None and is_dataclass(declared) else []
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
+    return [to_camel(item.name) for item in fields(declared)] if declared is not None and is_dataclass(declared) else []
 
 
 def package_json(package: PolicyPackage) -> dict[str, Any]:

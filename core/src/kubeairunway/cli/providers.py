@@ -6,6 +6,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic.alias_generators import to_camel
+
 from kubeairunway.cli.exit_codes import ExitCode
 from kubeairunway.cli.output import format_table, format_values, note, write
 from kubeairunway.errors import SettingsError
@@ -90,7 +92,7 @@ def _describe_provider(provider: Provider) -> list[str]:
     lines += [f"  rule {rule.name} (priority {rule.priority}): {rule.condition}" for rule in provider.rules]
     for title, declared in (("overrides", provider.overrides), ("settings", provider.settings)):
         if declared is not None and is_dataclass(declared):
-            lines.append(f"  {title}: {', '.join(_camel(item.name) for item in fields(declared)) or 'none'}")
+            lines.append(f"  {title}: {', '.join(to_camel(item.name) for item in fields(declared)) or 'none'}")
     return [*lines, *([f"  documentation: {provider.docs}"] if provider.docs else [])]
 
 
@@ -101,11 +103,6 @@ def _hardware(engine: Engine) -> str:
 def _describe_kind(kind: Kind) -> str:
     versions = ", ".join(kind.versions)
     return f"{kind.name}{f'.{kind.group}' if kind.group else ''} ({versions}){', optional' if kind.optional else ''}"
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 def package_json(package: Package) -> dict[str, Any]:

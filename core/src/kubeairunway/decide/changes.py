@@ -70,8 +70,10 @@ def find_change(rendered: Rendered, live: Json | None, uid: str, repairs: Repair
 
 def _keep_growth(rendered: Rendered, live: Mapping[str, Any]) -> Rendered:
     """A claim of storage with the size that it has got since: it can grow, by whoever's hand, and never shrink."""
+    if (rendered.kind.group, rendered.kind.name) != CLAIM:
+        return rendered
     asked, given = (parse_quantity(str(value_at(obj, CLAIMED) or "")) for obj in (rendered.body, live))
-    if (rendered.kind.group, rendered.kind.name) != CLAIM or asked is None or given is None or given <= asked:
+    if asked is None or given is None or given <= asked:
         return rendered
     spec = rendered.body["spec"]
     requests = {**spec["resources"]["requests"], "storage": value_at(live, CLAIMED)}

@@ -149,6 +149,8 @@ def _missing(stage: Stage, report: Report) -> bool:
 def _progress_message(stage: Stage, report: Report) -> str:
     if not stage.proved:
         text = "The provider has not acted on this revision yet"
+    elif not _missing(stage, report):
+        text = "Enough replicas are ready, but the provider is not done yet"
     elif stage.roles:
         counts = (f"{report.roles.get(role, 0)} of {count} {role}" for role, count in sorted(stage.roles.items()))
         text = f"{', '.join(counts)} workers are ready"

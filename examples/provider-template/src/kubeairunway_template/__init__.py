@@ -22,8 +22,9 @@ def provider() -> plugin.Provider:
 @hookimpl
 def validate(request: Request) -> Iterator[Problem]:
     """Object to what `engines` and `carries` cannot say."""
-    if request.name[0].isdigit():
-        yield Problem("metadata.name", "NoServiceName", "a Service's name starts with a letter; rename the deployment")
+    gpus = request.spec.resources.gpu.count
+    if gpus & (gpus - 1):
+        yield Problem("spec.resources.gpu.count", "PowerOfTwo", f"{gpus} GPUs cannot be split; use 1, 2, 4 or 8")
 
 
 @hookimpl

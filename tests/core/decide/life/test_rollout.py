@@ -67,6 +67,13 @@ def test_ready_is_not_true_for_a_revision_that_upstream_has_not_seen(running: An
     assert running.condition("Ready") == ("True", "DeploymentReady")
 
 
+def test_enough_replicas_beside_unfinished_work_are_not_told_as_lacking(running: Any) -> None:
+    running.upstream(phase="Starting", ready=1, message="router: starting")
+    running.step()
+    assert running.condition("Ready") == ("False", "DeploymentInProgress")
+    assert running.status["message"] == "Enough replicas are ready, but the provider is not done yet: router: starting"
+
+
 def test_without_generations_only_a_changed_status_proves_a_revision(running: Any) -> None:
     running.hooks.generation = False
     running.spec(scaling={"replicas": 2})
